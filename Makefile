@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# For people. Kbuild is for the kernel's build system, which gets all variables
+# of the command line: W=1, C=2, CC=clang, V=1 and so on.
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+
+.PHONY: all clean modules_install install demo check help
+all: kdir
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+modules_install install: all
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+
+clean:
+	rm -rf build
+	if [ -d $(KDIR) ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi
+
+demo:
+	scripts/demo
+
+check:
+	scripts/check
+
+.PHONY: kdir
+kdir:
+	@test -e $(KDIR)/Makefile || { \
+		echo "$(KDIR): no kernel to build for; install linux-headers-$(KVER), or say KDIR=DIRECTORY" >&2; \
+		exit 1; }
+
+help:
+	@echo 'make                  build nsgate.ko for the running kernel'
+	@echo 'make KVER=6.1.0-56-amd64, make KDIR=/usr/src/linux'
+	@echo '                      build it for another kernel'
+	@echo 'make install          build it and install it for that kernel'
+	@echo 'make demo             see it at work, in a virtual machine'
+	@echo 'make check            all checks and tests, in a virtual machine'
+	@echo 'make clean            remove what was built'
