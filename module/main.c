@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nsgate meters and polices the traffic of chosen network namespaces from
+ * outside them.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/slab.h>
+
+#include "nsgate.h"
+
+/*
+ * The parameter can be written before init has run (that is how it comes from
+ * the command line of insmod) and until after exit, by who has it open.
+ */
+static enum { LOADING, READY, UNLOADING } stage; /* kernel_param_lock */
+static char *initial_targets; /* kernel_param_lock */
+
+static int inode_set(const char *text, const struct kernel_param *kp)
+{
+	switch (stage) {
+	case LOADING:
+		kfree(initial_targets);
+		initial_targets = kstrdup(text, GFP_KERNEL);
+		return initial_targets ? 0 : -ENOMEM;
+	case READY:
+		return nsgate_target_write(text);
+	default:
+		return -ENODEV;
+	}
+}
+
+static int inode_get(char *buf, const struct kernel_param *kp)
+{
+	return nsgate_target_read(buf);
+}
+
+static void inode_free(void *arg)
+{
+	kfree(initial_targets);
+}
+
+static const struct kernel_param_ops inode_ops = {
+	.set = inode_set,
+	.get = inode_get,
+	.free = inode_free,
+};
+module_param_cb(inode, &inode_ops, NULL, 0600);
+MODULE_PARM_DESC(inode,
+		 "Proc inodes of the network namespaces to bind to, comma separated (\"+N\" and \"-N\" bind and release one)");
+
+static int __init bind_initial_targets(void)
+{
+	int err = 0;
+
+	kernel_param_lock(THIS_MODULE);
+	if (initial_targets && *initial_targets)
+		err = nsgate_target_write(initial_targets);
+	if (!err)
+		stage = READY;
+	kernel_param_unlock(THIS_MODULE);
+	return err;
+}
+
+static int __init nsgate_init(void)
+{
+	int err;
+
+	err = nsgate_target_init();
+	if (err)
+		return err;
+
+	err = nsgate_proc_init();
+	if (err)
+		goto err_target;
+
+	err = bind_initial_targets();
+	if (err)
+		goto err_proc;
+	return 0;
+
+err_proc:
+	nsgate_proc_exit();
+err_target:
+	nsgate_target_exit();
+	return err;
+}
+
+static void __exit nsgate_exit(void)
+{
+	/* No new target from here on ... */
+	kernel_param_lock(THIS_MODULE);
+	stage = UNLOADING;
+	kernel_param_unlock(THIS_MODULE);
+	/* ... no target, and no packet in a hook ... */
+	nsgate_target_release_all();
+	/* ... nobody who asks a namespace for its slot ... */
+	nsgate_proc_exit();
+	/* ... and nothing of us in any namespace. */
+	nsgate_target_exit();
+}
+
+module_init(nsgate_init);
+module_exit(nsgate_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Meter and police chosen network namespaces from outside");
+MODULE_VERSION(NSGATE_VERSION);

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Per-CPU counters.  Each CPU writes its own, so that no cache line is shared;
+ * readers add them up.
+ */
+#include <linux/bottom_half.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/percpu.h>
+
+#include "nsgate.h"
+
+struct nsgate_meter __percpu *nsgate_meter_alloc(void)
+{
+	struct nsgate_meter __percpu *meter;
+	int cpu;
+
+	meter = alloc_percpu(struct nsgate_meter);
+	if (!meter)
+		return NULL;
+	for_each_possible_cpu(cpu)
+		u64_stats_init(&per_cpu_ptr(meter, cpu)->syncp);
+	return meter;
+}
+
+void nsgate_meter_free(struct nsgate_meter __percpu *meter)
+{
+	free_percpu(meter);
+}
+
+static enum nsgate_proto classify(u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return NSGATE_TCP;
+	case IPPROTO_UDP:
+		return NSGATE_UDP;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return NSGATE_ICMP;
+	case IPPROTO_SCTP:
+		return NSGATE_SCTP;
+	case IPPROTO_ESP:
+		return NSGATE_ESP;
+	default:
+		return NSGATE_OTHER;
+	}
+}
+
+#if BITS_PER_LONG == 64
+/*
+ * A softirq may come in between, and at output and postrouting the task may
+ * even move to another CPU: each addition is safe by itself against both.
+ */
+static void add(struct nsgate_meter __percpu *meter,
+		struct nsgate_count __percpu *count, unsigned int len)
+{
+	this_cpu_inc(count->packets);
+	this_cpu_add(count->bytes, len);
+}
+#else
+/* Here a value takes two stores: keep softirqs out, and readers waiting. */
+static void add(struct nsgate_meter __percpu *meter,
+		struct nsgate_count __percpu *count, unsigned int len)
+{
+	struct nsgate_count *this;
+	struct nsgate_meter *cpu;
+
+	local_bh_disable();
+	cpu = this_cpu_ptr(meter);
+	this = this_cpu_ptr(count);
+	u64_stats_update_begin(&cpu->syncp);
+	this->packets++;
+	this->bytes += len;
+	u64_stats_update_end(&cpu->syncp);
+	local_bh_enable();
+}
+#endif
+
+void nsgate_meter_add(struct nsgate_meter __percpu *meter, unsigned int hook,
+		      enum nsgate_family family, u8 protocol, unsigned int len)
+{
+	add(meter, &meter->count[hook][family][classify(protocol)], len);
+}
+
+void nsgate_meter_sum(const struct nsgate_meter __percpu *meter,
+		      unsigned int hook, enum nsgate_family family,
+		      struct nsgate_count sum[NSGATE_PROTOS])
+{
+	int cpu, proto;
+
+	memset(sum, 0, NSGATE_PROTOS * sizeof(*sum));
+	for_each_possible_cpu(cpu) {
+		const struct nsgate_meter *m = per_cpu_ptr(meter, cpu);
+
+		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
+			const struct nsgate_count *count;
+			u64 packets, bytes;
+			unsigned int start;
+
+			count = &m->count[hook][family][proto];
+			do {
+				start = u64_stats_fetch_begin(&m->syncp);
+				packets = READ_ONCE(count->packets);
+				bytes = READ_ONCE(count->bytes);
+			} while (u64_stats_fetch_retry(&m->syncp, start));
+			sum[proto].packets += packets;
+			sum[proto].bytes += bytes;
+		}
+	}
+}

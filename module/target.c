@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Targets: bind, release, and what happens when a namespace dies.
+ *
+ * A namespace holds one pointer of ours, its slot.  The slot of a target leads
+ * to it from bind until it is released or the namespace is dead, and is not
+ * changed by anybody who doesn't hold targets_lock.  We hold no reference to a
+ * namespace other than while we bind to it.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/ctype.h>
+#include <linux/mutex.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/string_helpers.h>
+#include <linux/timekeeping.h>
+#include <net/net_namespace.h>
+
+#include "nsgate.h"
+
+#define TARGETS_MAX 256
+
+unsigned int nsgate_target_net_id __read_mostly;
+
+/*
+ * Protects the lists, their counts, and the life of every target.  Outermost
+ * but for the lock of the parameter; .pre_exit and .exit take it, so nobody
+ * who holds it may wait for a grace period.
+ */
+static DEFINE_MUTEX(targets_lock);
+static LIST_HEAD(live_targets); /* oldest bind first, targets_lock */
+static LIST_HEAD(gone_targets); /* oldest death first, targets_lock */
+static unsigned int nr_live, nr_gone; /* targets_lock */
+
+/* What an inode that is being written means. */
+struct wanted {
+	u32 inode;
+	struct net *net; /* referenced */
+};
+
+/* Bind, release, or (replace) make these and only these targets. */
+struct request {
+	enum { REPLACE, BIND, RELEASE } verb;
+	unsigned int count;
+	struct wanted wanted[TARGETS_MAX];
+};
+
+static int parse_inode(const char *text, u32 *inode)
+{
+	/* kstrtou32() alone would take a sign and a newline. */
+	if (!isdigit(*text) || text[strspn(text, "0123456789")] ||
+	    kstrtou32(text, 10, inode) || !*inode) {
+		pr_err("inode: \"%*pE\" is not the number of an inode\n",
+		       (int)strnlen(text, 32), text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int add_wanted(struct request *req, const char *text)
+{
+	unsigned int i;
+	u32 inode;
+	int err;
+
+	err = parse_inode(text, &inode);
+	if (err)
+		return err;
+	for (i = 0; i < req->count; i++) {
+		if (req->wanted[i].inode == inode)
+			return 0;
+	}
+	if (req->count == TARGETS_MAX) {
+		pr_err("inode: %u would be one more than %u targets\n", inode,
+		       TARGETS_MAX);
+		return -E2BIG;
+	}
+	req->wanted[req->count++].inode = inode;
+	return 0;
+}
+
+/* Takes @text apart, and writes into it. */
+static int parse_request(struct request *req, char *text)
+{
+	size_t len = strlen(text);
+	char *token;
+	int err;
+
+	if (len >= PAGE_SIZE) {
+		pr_err("inode: %zu bytes are more than can be written at once\n",
+		       len);
+		return -E2BIG;
+	}
+	if (len && text[len - 1] == '\n')
+		text[--len] = '\0';
+	switch (*text) {
+	case '\0':
+		req->verb = REPLACE;
+		return 0;
+	case '+':
+		req->verb = BIND;
+		return add_wanted(req, text + 1);
+	case '-':
+		req->verb = RELEASE;
+		return add_wanted(req, text + 1);
+	}
+	req->verb = REPLACE;
+	while ((token = strsep(&text, ","))) {
+		err = add_wanted(req, token);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static struct net *get_net_by_inode(u32 inode)
+{
+	struct net *net, *found = NULL;
+
+	rcu_read_lock();
+	for_each_net_rcu(net) {
+		if (net->ns.inum == inode) {
+			found = maybe_get_net(net);
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+static int get_nets(struct request *req)
+{
+	struct wanted *w;
+
+	if (req->verb == RELEASE)
+		return 0;
+	for (w = req->wanted; w < req->wanted + req->count; w++) {
+		w->net = get_net_by_inode(w->inode);
+		if (!w->net) {
+			pr_err("inode: no live network namespace has inode %u\n",
+			       w->inode);
+			return -ENXIO;
+		}
+	}
+	return 0;
+}
+
+static void put_nets(struct request *req)
+{
+	struct wanted *w;
+
+	for (w = req->wanted; w < req->wanted + req->count && w->net; w++)
+		put_net(w->net);
+}
+
+static struct nsgate_target *find_target(const struct list_head *list,
+					 u32 inode)
+{
+	struct nsgate_target *target;
+
+	list_for_each_entry(target, list, list) {
+		if (target->inode == inode)
+			return target;
+	}
+	return NULL;
+}
+
+static struct nsgate_target *target_alloc(struct net *net)
+{
+	struct nsgate_target *target;
+
+	target = kzalloc(sizeof(*target), GFP_KERNEL);
+	if (!target)
+		return NULL;
+	target->meter = nsgate_meter_alloc();
+	if (!target->meter) {
+		kfree(target);
+		return NULL;
+	}
+	target->inode = net->ns.inum;
+	target->cookie = nsgate_net_cookie(net);
+	target->bound_at = ktime_get_boottime_seconds();
+	target->gone_at = UINT_MAX;
+	return target;
+}
+
+static void target_free(struct nsgate_target *target)
+{
+	nsgate_meter_free(target->meter);
+	kfree(target);
+}
+
+/* The host view has one place for an inode: the new target takes it over. */
+static int show_on_host(struct nsgate_target *target)
+{
+	target->replaces = find_target(&gone_targets, target->inode);
+	if (target->replaces)
+		nsgate_proc_remove_host(target->replaces);
+	return nsgate_proc_add_host(target);
+}
+
+/* Undoes show_on_host(), as long as the bind isn't sure. */
+static void hide_on_host(struct nsgate_target *target)
+{
+	struct nsgate_target *old = target->replaces;
+
+	nsgate_proc_remove_host(target);
+	if (old && nsgate_proc_add_host(old))
+		pr_warn("no memory to go on showing net:[%u], which is gone\n",
+			old->inode);
+}
+
+/* What it returns counts already, but is in no list and can be undone. */
+static struct nsgate_target *bind_net(struct net *net)
+{
+	struct nsgate_target *target;
+	int err;
+
+	target = target_alloc(net);
+	if (!target)
+		return ERR_PTR(-ENOMEM);
+	err = show_on_host(target);
+	if (err)
+		goto err_host;
+	err = nsgate_proc_add_own(target, net);
+	if (err)
+		goto err_host;
+	rcu_assign_pointer(target->net, net);
+	err = nsgate_hook_register(target, net);
+	if (err)
+		goto err_own;
+	target->slot = nsgate_target_slot(net);
+	WRITE_ONCE(target->slot->target, target);
+	return target;
+
+err_own:
+	nsgate_proc_remove_own(net);
+err_host:
+	hide_on_host(target);
+	target_free(target);
+	return ERR_PTR(err);
+}
+
+static struct net *net_of(const struct nsgate_target *target)
+{
+	return rcu_dereference_protected(target->net,
+					 lockdep_is_held(&targets_lock));
+}
+
+/* No packet enters its hooks any more, and the namespace knows it no more. */
+static void detach(struct nsgate_target *target)
+{
+	struct net *net = net_of(target);
+
+	if (net) {
+		nsgate_hook_unregister(target, net);
+		nsgate_proc_remove_own(net);
+	}
+	if (!target->slot)
+		return;
+	/*
+	 * Once .pre_exit sees that there is no target it doesn't wait for us,
+	 * and the namespace is freed: this comes last.
+	 */
+	smp_store_release(&target->slot->target, NULL);
+}
+
+/* The caller frees what is in @dead when packets have left the hooks. */
+static void release(struct nsgate_target *target, struct list_head *dead)
+{
+	if (net_of(target))
+		nr_live--;
+	else
+		nr_gone--;
+	detach(target);
+	nsgate_proc_remove_host(target);
+	list_move_tail(&target->list, dead);
+	pr_info("released net:[%u], cookie %llu\n", target->inode,
+		target->cookie);
+}
+
+/* From here on the bind can't be undone, but only be released. */
+static void adopt(struct nsgate_target *target, struct list_head *dead)
+{
+	list_add_tail(&target->list, &live_targets);
+	nr_live++;
+	pr_info("bound to net:[%u], cookie %llu\n", target->inode,
+		target->cookie);
+	if (target->replaces)
+		release(target->replaces, dead);
+	target->replaces = NULL;
+	if (nr_live + nr_gone > TARGETS_MAX)
+		release(list_first_entry(&gone_targets, struct nsgate_target,
+					 list), dead);
+}
+
+static int bind_one(const struct request *req, struct list_head *dead)
+{
+	struct net *net = req->wanted[0].net;
+	struct nsgate_target *target;
+
+	if (nsgate_target_slot(net)->target)
+		return 0;
+	if (nr_live == TARGETS_MAX) {
+		pr_err("inode: %u would be one more than %u targets\n",
+		       req->wanted[0].inode, TARGETS_MAX);
+		return -E2BIG;
+	}
+	target = bind_net(net);
+	if (IS_ERR(target))
+		return PTR_ERR(target);
+	adopt(target, dead);
+	return 0;
+}
+
+static int release_one(const struct request *req, struct list_head *dead)
+{
+	u32 inode = req->wanted[0].inode;
+	struct nsgate_target *target;
+
+	target = find_target(&live_targets, inode);
+	if (!target)
+		target = find_target(&gone_targets, inode);
+	if (!target) {
+		pr_err("inode: %u is no target\n", inode);
+		return -ENXIO;
+	}
+	release(target, dead);
+	return 0;
+}
+
+/* Undoes bind_net(); the caller frees what is in @dead as for release(). */
+static void unbind(struct nsgate_target *target, struct list_head *dead)
+{
+	detach(target);
+	hide_on_host(target);
+	list_move_tail(&target->list, dead);
+}
+
+/* Puts those that are bound anew in @fresh, and marks those that stay. */
+static int bind_missing(const struct request *req, struct list_head *fresh)
+{
+	struct nsgate_target *target;
+	unsigned int i;
+
+	list_for_each_entry(target, &live_targets, list)
+		target->keep = false;
+	for (i = 0; i < req->count; i++) {
+		target = nsgate_target_slot(req->wanted[i].net)->target;
+		if (target) {
+			target->keep = true;
+			continue;
+		}
+		target = bind_net(req->wanted[i].net);
+		if (IS_ERR(target))
+			return PTR_ERR(target);
+		list_add_tail(&target->list, fresh);
+	}
+	return 0;
+}
+
+static int replace_all(const struct request *req, struct list_head *dead)
+{
+	struct nsgate_target *target, *next;
+	LIST_HEAD(fresh);
+	int err;
+
+	err = bind_missing(req, &fresh);
+	if (err) {
+		list_for_each_entry_safe(target, next, &fresh, list)
+			unbind(target, dead);
+		return err;
+	}
+	list_for_each_entry_safe(target, next, &live_targets, list) {
+		if (!target->keep)
+			release(target, dead);
+	}
+	list_for_each_entry_safe(target, next, &fresh, list)
+		adopt(target, dead);
+	list_for_each_entry_safe(target, next, &gone_targets, list)
+		release(target, dead);
+	return 0;
+}
+
+/* Frees targets that were released once no packet is in their hooks. */
+static void bury(struct list_head *dead)
+{
+	struct nsgate_target *target, *next;
+
+	if (list_empty(dead))
+		return;
+	synchronize_net();
+	list_for_each_entry_safe(target, next, dead, list)
+		target_free(target);
+}
+
+static int carry_out(const struct request *req)
+{
+	LIST_HEAD(dead);
+	int err;
+
+	mutex_lock(&targets_lock);
+	switch (req->verb) {
+	case BIND:
+		err = bind_one(req, &dead);
+		break;
+	case RELEASE:
+		err = release_one(req, &dead);
+		break;
+	default:
+		err = replace_all(req, &dead);
+	}
+	mutex_unlock(&targets_lock);
+	if (err == -ENOMEM)
+		pr_err("inode: no memory, nothing was changed\n");
+	bury(&dead);
+	return err;
+}
+
+void nsgate_target_release_all(void)
+{
+	static const struct request none = { .verb = REPLACE };
+
+	carry_out(&none);
+}
+
+/*
+ * A container may well have CAP_NET_ADMIN; only who also stands in the initial
+ * network namespace is the host.
+ */
+static bool may_control(void)
+{
+	return capable(CAP_NET_ADMIN) &&
+	       net_eq(current->nsproxy->net_ns, &init_net);
+}
+
+static int write_request(struct request *req, char *text)
+{
+	int err;
+
+	err = parse_request(req, text);
+	if (err)
+		return err;
+	err = get_nets(req);
+	if (!err)
+		err = carry_out(req);
+	put_nets(req);
+	return err;
+}
+
+int nsgate_target_write(const char *text)
+{
+	struct request *req;
+	int err = -ENOMEM;
+	char *copy;
+
+	if (!may_control()) {
+		pr_warn_ratelimited("inode: %s (%d) needs CAP_NET_ADMIN, in the initial network namespace\n",
+				    current->comm, task_pid_nr(current));
+		return -EPERM;
+	}
+	copy = kstrdup(text, GFP_KERNEL);
+	req = kzalloc(sizeof(*req), GFP_KERNEL);
+	if (copy && req)
+		err = write_request(req, copy);
+	kfree(req);
+	kfree(copy);
+	return err;
+}
+
+int nsgate_target_read(char *buf)
+{
+	struct nsgate_target *target;
+	const char *comma = "";
+	int len = 0;
+
+	mutex_lock(&targets_lock);
+	list_for_each_entry(target, &live_targets, list) {
+		len += scnprintf(buf + len, PAGE_SIZE - len, "%s%u", comma,
+				 target->inode);
+		comma = ",";
+	}
+	mutex_unlock(&targets_lock);
+	return len + scnprintf(buf + len, PAGE_SIZE - len, "\n");
+}
+
+/*
+ * The namespace dies: nobody holds it, so no bind can come in between, and
+ * what a release takes away from it is gone before its slot is cleared.
+ */
+static void __net_exit target_net_pre_exit(struct net *net)
+{
+	struct nsgate_net *slot = nsgate_target_slot(net);
+	struct nsgate_target *target;
+
+	/* Pairs with detach(). */
+	if (!smp_load_acquire(&slot->target))
+		return;
+	mutex_lock(&targets_lock);
+	target = slot->target;
+	if (target) {
+		nsgate_hook_unregister(target, net);
+		nsgate_proc_remove_own(net);
+		WRITE_ONCE(target->gone_at, ktime_get_boottime_seconds());
+		RCU_INIT_POINTER(target->net, NULL);
+		list_move_tail(&target->list, &gone_targets);
+		nr_live--;
+		nr_gone++;
+	}
+	mutex_unlock(&targets_lock);
+}
+
+static struct nsgate_count count_all(const struct nsgate_target *target,
+				     unsigned int hook)
+{
+	struct nsgate_count sum[NSGATE_PROTOS], all = {};
+	int family, proto;
+
+	for (family = 0; family < NSGATE_FAMILIES; family++) {
+		nsgate_meter_sum(target->meter, hook, family, sum);
+		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
+			all.packets += sum[proto].packets;
+			all.bytes += sum[proto].bytes;
+		}
+	}
+	return all;
+}
+
+static void log_final(const struct nsgate_target *target)
+{
+	struct nsgate_count count[NF_INET_NUMHOOKS];
+	int hook;
+
+	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++)
+		count[hook] = count_all(target, hook);
+	pr_info("net:[%u], cookie %llu, is gone; packets/bytes: prerouting %llu/%llu input %llu/%llu forward %llu/%llu output %llu/%llu postrouting %llu/%llu\n",
+		target->inode, target->cookie,
+		count[NF_INET_PRE_ROUTING].packets,
+		count[NF_INET_PRE_ROUTING].bytes,
+		count[NF_INET_LOCAL_IN].packets,
+		count[NF_INET_LOCAL_IN].bytes,
+		count[NF_INET_FORWARD].packets,
+		count[NF_INET_FORWARD].bytes,
+		count[NF_INET_LOCAL_OUT].packets,
+		count[NF_INET_LOCAL_OUT].bytes,
+		count[NF_INET_POST_ROUTING].packets,
+		count[NF_INET_POST_ROUTING].bytes);
+}
+
+/* A grace period has passed since .pre_exit: the figures are final. */
+static void __net_exit target_net_exit(struct net *net)
+{
+	struct nsgate_net *slot = nsgate_target_slot(net);
+
+	/* Pairs with detach(). */
+	if (!smp_load_acquire(&slot->target))
+		return;
+	mutex_lock(&targets_lock);
+	if (slot->target) {
+		log_final(slot->target);
+		slot->target->slot = NULL;
+	}
+	mutex_unlock(&targets_lock);
+}
+
+static struct pernet_operations target_net_ops = {
+	.pre_exit = target_net_pre_exit,
+	.exit = target_net_exit,
+	.id = &nsgate_target_net_id,
+	.size = sizeof(struct nsgate_net),
+};
+
+int nsgate_target_init(void)
+{
+	return register_pernet_subsys(&target_net_ops);
+}
+
+void nsgate_target_exit(void)
+{
+	unregister_pernet_subsys(&target_net_ops);
+}
