@@ -1,0 +1,400 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the tests of nsgate share; every one of them begins by sourcing it. The
+# names are those of the kernel's tools/testing/selftests/net/lib.sh where it
+# has them.
+#
+# A test sets ALL_TESTS to the names of functions and ends with tests_run. Such
+# a function may call check_err as often as it likes, and ends each thing that
+# it tests with log_test. A command that fails where none is expected to fail
+# ends the test, as a failure. The verdict is what the script exits with, and
+# is found after all was cleaned up and nothing of us was left.
+
+set -eu -E -o pipefail
+export LC_ALL=C
+
+: "${WAIT_TIMEOUT:=60}"
+
+# shellcheck disable=SC2034 # for those who source us
+BUSYWAIT_TIMEOUT=$((WAIT_TIMEOUT * 1000)) # ms
+
+ksft_pass=0
+ksft_fail=1
+ksft_skip=4
+
+# shellcheck disable=SC2034
+INODE_PARAM=/sys/module/nsgate/parameters/inode
+# shellcheck disable=SC2034
+HOST_VIEW=/proc/net/nsgate
+
+NS_LIST=()	# namespaces of setup_ns that are there
+NS_INODES=()	# of all that were ever there
+RET=0		# of the sub-case that runs
+retmsg=
+passed=0
+failed=0
+skipped=0
+tests_done=
+
+# ---- waiting ----
+
+# Repeats a command until it succeeds, for so many milliseconds at most.
+loopy_wait()
+{
+	local pause=$1 timeout_ms=$2 out
+	local -i end
+	shift 2
+
+	end=$((${EPOCHREALTIME/./} / 1000 + timeout_ms))
+	until out=$("$@"); do
+		if ((${EPOCHREALTIME/./} / 1000 > end)); then
+			printf '%s' "$out"
+			return 1
+		fi
+		sleep "$pause"
+	done
+	printf '%s' "$out"
+}
+
+# busywait MILLISECONDS COMMAND...
+busywait()
+{
+	loopy_wait 0.05 "$@"
+}
+
+# slowwait SECONDS COMMAND...
+slowwait()
+{
+	local seconds=$1
+	shift
+
+	loopy_wait 0.5 "$((seconds * 1000))" "$@"
+}
+
+# ---- results ----
+
+# check_err STATUS MESSAGE: the sub-case has failed if STATUS isn't 0.
+check_err()
+{
+	if ((RET == 0 && $1 != 0)); then
+		RET=$ksft_fail
+		retmsg=${2-}
+	fi
+}
+
+# check_fail STATUS MESSAGE: the sub-case has failed if STATUS is 0.
+check_fail()
+{
+	check_err "$((!$1))" "${2-}"
+}
+
+# check_equal WHAT EXPECTED FOUND
+check_equal()
+{
+	[[ $2 == "$3" ]] || check_err 1 "$1: expected '$2', found '$3'"
+}
+
+# log_test NAME: tells the result of a sub-case, and starts the next one.
+log_test()
+{
+	if ((RET == 0)); then
+		printf 'TEST: %-62s [ OK ]\n' "$1"
+		passed=$((passed + 1))
+	else
+		printf 'TEST: %-62s [FAIL]\n' "$1"
+		[[ ! $retmsg ]] || printf '\t%s\n' "${retmsg//$'\n'/$'\n\t'}"
+		failed=$((failed + 1))
+	fi
+	RET=0
+	retmsg=
+}
+
+# log_test_skip NAME WHY
+log_test_skip()
+{
+	printf 'TEST: %-62s [SKIP]\n\t%s\n' "$1" "$2"
+	skipped=$((skipped + 1))
+	RET=0
+	retmsg=
+}
+
+tests_run()
+{
+	local test
+
+	# shellcheck disable=SC2153 # what the test sets
+	for test in ${TESTS:-$ALL_TESTS}; do
+		$test
+	done
+	tests_done=yes
+}
+
+# Ends the test, for a reason that is no fault of nsgate.
+skip()
+{
+	echo "SKIP: $*"
+	exit $ksft_skip
+}
+
+die()
+{
+	echo "FAIL: $*"
+	exit $ksft_fail
+}
+
+# checktool COMMAND WHAT: skips the test if COMMAND fails.
+checktool()
+{
+	# shellcheck disable=SC2086 # a command with its arguments
+	eval $1 >/dev/null 2>&1 || skip "could not $2"
+}
+
+# ---- network namespaces ----
+
+# setup_ns NAME...: makes a namespace for each, whose name is put in variable
+# NAME. They are gone when the test ends.
+setup_ns()
+{
+	local ns_name
+	local -a added=()
+
+	for ns_name; do
+		[[ $ns_name =~ ^[a-z][a-z0-9_]*$ ]] || die "setup_ns $ns_name: not a name"
+		printf -v "$ns_name" '%s-%08x' "${ns_name//_/-}" "$SRANDOM"
+		ip netns add "${!ns_name}" || die "could not add namespace ${!ns_name}"
+		NS_LIST+=("${!ns_name}")
+		added+=("/run/netns/${!ns_name}")
+		ip -n "${!ns_name}" link set lo up
+	done
+	mapfile -t -O ${#NS_INODES[@]} NS_INODES < <(stat -Lc %i "${added[@]}")
+}
+
+# cleanup_ns NAME...
+cleanup_ns()
+{
+	local ns status=0
+	local -a kept=()
+
+	for ns; do
+		ip netns pids "$ns" 2>/dev/null | xargs -r kill -9 2>/dev/null || true
+		ip netns delete "$ns" || status=1
+	done
+	for ns in "${NS_LIST[@]}"; do
+		[[ ! -e /run/netns/$ns ]] || kept+=("$ns")
+	done
+	NS_LIST=("${kept[@]}")
+	return $status
+}
+
+cleanup_all_ns()
+{
+	cleanup_ns "${NS_LIST[@]}"
+}
+
+# in_ns NAME COMMAND...: as ip netns exec, without mounts that take long.
+in_ns()
+{
+	local ns=$1
+	shift
+
+	nsenter --net="/run/netns/$ns" -- "$@"
+}
+
+# ns_inode NAME...
+ns_inode()
+{
+	stat -Lc %i "${@/#//run/netns/}"
+}
+
+# ---- nsgate ----
+
+# The module to test: $NSGATE_KO, or what was built in the source tree that we
+# are in, or else the one that is installed.
+find_module()
+{
+	local top file
+
+	top=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
+	for file in ${NSGATE_KO:+"$NSGATE_KO"} "$top/build/$(uname -r)/nsgate.ko" "$top/nsgate.ko"; do
+		if [[ -e $file || $file == "${NSGATE_KO-}" ]]; then
+			echo "$file"
+			return
+		fi
+	done
+}
+
+# load_nsgate [PARAMETER=VALUE...]
+# shellcheck disable=SC2120 # no parameter is usual
+load_nsgate()
+{
+	[[ ${nsgate_ko+found} ]] || nsgate_ko=$(find_module)
+	if [[ $nsgate_ko ]]; then
+		insmod "$nsgate_ko" "$@"
+	else
+		modprobe nsgate "$@"
+	fi
+}
+
+unload_nsgate()
+{
+	rmmod nsgate
+}
+
+nsgate_loaded()
+{
+	[[ -e /sys/module/nsgate ]]
+}
+
+# write_inode TEXT: to the parameter, in one write. Fails as the write does;
+# bash says the error on stderr.
+write_inode()
+{
+	printf '%s\n' "$1" >$INODE_PARAM
+}
+
+# stat_of FILE HOOK FAMILY PROTO: packets and bytes, 0 0 if there is no row.
+# Execs nothing.
+stat_of()
+{
+	local hook family proto packets bytes
+
+	while read -r hook family proto packets bytes _; do
+		if [[ "$hook $family $proto" == "$2 $3 $4" ]]; then
+			echo "$packets $bytes"
+			return
+		fi
+	done <"$1"
+	echo 0 0
+}
+
+# ---- the kernel log ----
+
+# Leaves a mark in the kernel log, and prints it.
+log_mark()
+{
+	local mark
+
+	printf -v mark 'nsgate selftest: %s %08x' "${0##*/}" "$SRANDOM"
+	echo "$mark" >/dev/kmsg
+	echo "$mark"
+}
+
+# log_since MARK: the kernel log since then, all of it if that is too long ago.
+log_since()
+{
+	local log
+
+	log=$(dmesg)
+	printf '%s\n' "${log##*"$1"}"
+}
+
+# ---- the end ----
+
+complaints='WARNING:|BUG:|BUG |Oops|Kernel panic|Call Trace|general protection'
+complaints+='|Unable to handle|INFO: |stall|lockup|suspicious RCU|possible .*lock'
+complaints+='|scheduling while atomic|sleeping function|refcount_t|ODEBUG'
+complaints+='|UBSAN|kmemleak|leaked|unregister_netdevice|remove_proc_entry'
+complaints+="|proc_dir_entry '|sysfs: cannot|nf_unregister|bad page|Bad page"
+
+# The bits that a bad page, an oops, a warning and a soft lockup leave.
+taint()
+{
+	echo $(($(</proc/sys/kernel/tainted) & (1 << 5 | 1 << 7 | 1 << 9 | 1 << 14)))
+}
+
+# Succeeds once no namespace of ours lives. A namespace dies some time after it
+# was deleted, by a worker of the kernel.
+ns_are_dead()
+{
+	local inode
+
+	while read -r inode _; do
+		if [[ " ${NS_INODES[*]} " == *" $inode "* ]]; then
+			echo "$inode"
+			return 1
+		fi
+	done <$HOST_VIEW/namespaces
+}
+
+check_module()
+{
+	local left status=0
+
+	nsgate_loaded || return 0
+	left=$(busywait $BUSYWAIT_TIMEOUT ns_are_dead) || status=$?
+	check_err $status "namespace net:[$left] still lives"
+	unload_nsgate || check_err $? "the module could not be unloaded"
+}
+
+check_leftovers()
+{
+	local ns bad
+
+	for ns in "${NS_LIST[@]}"; do
+		check_err 1 "namespace $ns is left"
+	done
+	[[ ! -e /proc/net/nsgate ]] || check_err 1 "/proc/net/nsgate is left"
+	bad=$(log_since "$test_mark" | grep -E "$complaints" || true)
+	[[ ! $bad ]] || check_err 1 "the kernel log has: $bad"
+	check_equal "taint of the kernel" "$test_taint" "$(taint)"
+}
+
+end_jobs()
+{
+	local -a pids
+
+	mapfile -t pids < <(jobs -p)
+	((${#pids[@]})) || return 0
+	kill "${pids[@]}" 2>/dev/null || true
+	wait "${pids[@]}" 2>/dev/null || true
+}
+
+verdict()
+{
+	local status=$1
+
+	if ((failed)); then
+		exit $ksft_fail
+	elif ((status == ksft_skip)) && [[ ! $tests_done ]]; then
+		exit $ksft_skip
+	elif ((status)) || [[ ! $tests_done ]]; then
+		die "ended before all was tested"
+	elif ((passed)); then
+		exit $ksft_pass
+	elif ((skipped)); then
+		exit $ksft_skip
+	fi
+	die "tested nothing"
+}
+
+# shellcheck disable=SC2317 # called by a trap
+finish()
+{
+	local status=$? tested
+
+	trap - ERR EXIT
+	trap '' INT TERM HUP
+	set +e
+	RET=0
+	retmsg=
+	end_jobs
+	cleanup_all_ns || check_err 1 "could not delete all namespaces"
+	check_module
+	check_leftovers
+	# That nothing is left proves nothing if nothing was done.
+	tested=$passed
+	log_test "nothing is left, and the kernel did not complain"
+	passed=$tested
+	verdict "$status"
+}
+
+((EUID == 0)) || skip "needs root"
+! nsgate_loaded || die "nsgate is loaded; unload it first"
+test_mark=$(log_mark)
+test_taint=$(taint)
+trap 'echo "${BASH_SOURCE[0]##*/}:$LINENO: failed with $?: $BASH_COMMAND"' ERR
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
