@@ -8,7 +8,7 @@
 #include <linux/version.h>
 #include <net/net_namespace.h>
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 12, 0)
+#if KERNEL_VERSION(5, 12, 0) > LINUX_VERSION_CODE
 static inline u64 nsgate_net_cookie(struct net *net)
 {
 	return atomic64_read(&net->net_cookie);

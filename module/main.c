@@ -20,6 +20,11 @@ static char *initial_targets; /* kernel_param_lock */
 
 static int inode_set(const char *text, const struct kernel_param *kp)
 {
+	int err;
+
+	err = nsgate_target_may_control();
+	if (err)
+		return err;
 	switch (stage) {
 	case LOADING:
 		kfree(initial_targets);
@@ -58,6 +63,8 @@ static int __init bind_initial_targets(void)
 	kernel_param_lock(THIS_MODULE);
 	if (initial_targets && *initial_targets)
 		err = nsgate_target_write(initial_targets);
+	kfree(initial_targets);
+	initial_targets = NULL;
 	if (!err)
 		stage = READY;
 	kernel_param_unlock(THIS_MODULE);

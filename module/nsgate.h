@@ -204,15 +204,23 @@ void nsgate_target_exit(void);
 void nsgate_target_release_all(void);
 
 /**
+ * nsgate_target_may_control() - whether the current task may control targets
+ *
+ * Context: Process context.
+ * Return: 0; or -EPERM, and the log says why.
+ */
+int nsgate_target_may_control(void);
+
+/**
  * nsgate_target_write() - bind and release as a text says, wholly or not at all
  * @text: inodes, comma separated: these and only these shall be targets;
  *	or "+inode" or "-inode", to bind or release one; a newline may follow
  *
  * Context: Process context, may sleep. Takes the target lock.
- * Return: 0; -EPERM if the caller may not; -EINVAL if the text is malformed;
- * -ENXIO if an inode names no live network namespace (or, after '-', no
- * target); -E2BIG if there would be too many targets; -ENOMEM. On an error
- * nothing has changed and the log says why.
+ * Return: 0; -EINVAL if the text is malformed; -ENXIO if an inode names no
+ * live network namespace (or, after '-', no target); -E2BIG if there would be
+ * too many targets; -ENOMEM; or the error of a hook. On an error nothing has
+ * changed and the log says why.
  */
 int nsgate_target_write(const char *text);
 

@@ -85,14 +85,10 @@ static int add_wanted(struct request *req, const char *text)
 static int parse_request(struct request *req, char *text)
 {
 	size_t len = strlen(text);
+	bool cut = len >= PAGE_SIZE;
 	char *token;
 	int err;
 
-	if (len >= PAGE_SIZE) {
-		pr_err("inode: %zu bytes are more than can be written at once\n",
-		       len);
-		return -E2BIG;
-	}
 	if (len && text[len - 1] == '\n')
 		text[--len] = '\0';
 	switch (*text) {
@@ -111,6 +107,10 @@ static int parse_request(struct request *req, char *text)
 		err = add_wanted(req, token);
 		if (err)
 			return err;
+	}
+	if (cut) {
+		pr_err("inode: a line of %zu bytes may lack its end\n", len);
+		return -EINVAL;
 	}
 	return 0;
 }
@@ -219,8 +219,10 @@ static struct nsgate_target *bind_net(struct net *net)
 	int err;
 
 	target = target_alloc(net);
-	if (!target)
-		return ERR_PTR(-ENOMEM);
+	if (!target) {
+		err = -ENOMEM;
+		goto err_alloc;
+	}
 	err = show_on_host(target);
 	if (err)
 		goto err_host;
@@ -240,6 +242,8 @@ err_own:
 err_host:
 	hide_on_host(target);
 	target_free(target);
+err_alloc:
+	pr_err("inode: net:[%u] can't be bound: error %d\n", net->ns.inum, err);
 	return ERR_PTR(err);
 }
 
@@ -377,11 +381,51 @@ static int replace_all(const struct request *req, struct list_head *dead)
 		if (!target->keep)
 			release(target, dead);
 	}
-	list_for_each_entry_safe(target, next, &fresh, list)
-		adopt(target, dead);
+	/* Those that are replaced are among them. */
 	list_for_each_entry_safe(target, next, &gone_targets, list)
 		release(target, dead);
+	list_for_each_entry_safe(target, next, &fresh, list) {
+		target->replaces = NULL;
+		adopt(target, dead);
+	}
 	return 0;
+}
+
+static struct nsgate_count count_all(const struct nsgate_target *target,
+				     unsigned int hook)
+{
+	struct nsgate_count sum[NSGATE_PROTOS], all = {};
+	int family, proto;
+
+	for (family = 0; family < NSGATE_FAMILIES; family++) {
+		nsgate_meter_sum(target->meter, hook, family, sum);
+		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
+			all.packets += sum[proto].packets;
+			all.bytes += sum[proto].bytes;
+		}
+	}
+	return all;
+}
+
+static void log_final(const struct nsgate_target *target)
+{
+	struct nsgate_count count[NF_INET_NUMHOOKS];
+	int hook;
+
+	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++)
+		count[hook] = count_all(target, hook);
+	pr_info("net:[%u], cookie %llu, is gone; packets/bytes: prerouting %llu/%llu input %llu/%llu forward %llu/%llu output %llu/%llu postrouting %llu/%llu\n",
+		target->inode, target->cookie,
+		count[NF_INET_PRE_ROUTING].packets,
+		count[NF_INET_PRE_ROUTING].bytes,
+		count[NF_INET_LOCAL_IN].packets,
+		count[NF_INET_LOCAL_IN].bytes,
+		count[NF_INET_FORWARD].packets,
+		count[NF_INET_FORWARD].bytes,
+		count[NF_INET_LOCAL_OUT].packets,
+		count[NF_INET_LOCAL_OUT].bytes,
+		count[NF_INET_POST_ROUTING].packets,
+		count[NF_INET_POST_ROUTING].bytes);
 }
 
 /* Frees targets that were released once no packet is in their hooks. */
@@ -392,8 +436,12 @@ static void bury(struct list_head *dead)
 	if (list_empty(dead))
 		return;
 	synchronize_net();
-	list_for_each_entry_safe(target, next, dead, list)
+	list_for_each_entry_safe(target, next, dead, list) {
+		/* Released after .pre_exit, so that .exit won't find it. */
+		if (target->slot && !rcu_access_pointer(target->net))
+			log_final(target);
 		target_free(target);
+	}
 }
 
 static int carry_out(const struct request *req)
@@ -413,8 +461,6 @@ static int carry_out(const struct request *req)
 		err = replace_all(req, &dead);
 	}
 	mutex_unlock(&targets_lock);
-	if (err == -ENOMEM)
-		pr_err("inode: no memory, nothing was changed\n");
 	bury(&dead);
 	return err;
 }
@@ -424,16 +470,6 @@ void nsgate_target_release_all(void)
 	static const struct request none = { .verb = REPLACE };
 
 	carry_out(&none);
-}
-
-/*
- * A container may well have CAP_NET_ADMIN; only who also stands in the initial
- * network namespace is the host.
- */
-static bool may_control(void)
-{
-	return capable(CAP_NET_ADMIN) &&
-	       net_eq(current->nsproxy->net_ns, &init_net);
 }
 
 static int write_request(struct request *req, char *text)
@@ -450,17 +486,27 @@ static int write_request(struct request *req, char *text)
 	return err;
 }
 
+/*
+ * A container may well have CAP_NET_ADMIN; only who also stands in the initial
+ * network namespace is the host.
+ */
+int nsgate_target_may_control(void)
+{
+	if (capable(CAP_NET_ADMIN) &&
+	    net_eq(current->nsproxy->net_ns, &init_net))
+		return 0;
+	pr_warn_ratelimited("\"%*pE\" (%d) lacks CAP_NET_ADMIN, or is not in the initial network namespace\n",
+			    (int)strlen(current->comm), current->comm,
+			    task_pid_nr(current));
+	return -EPERM;
+}
+
 int nsgate_target_write(const char *text)
 {
 	struct request *req;
 	int err = -ENOMEM;
 	char *copy;
 
-	if (!may_control()) {
-		pr_warn_ratelimited("inode: %s (%d) needs CAP_NET_ADMIN, in the initial network namespace\n",
-				    current->comm, task_pid_nr(current));
-		return -EPERM;
-	}
 	copy = kstrdup(text, GFP_KERNEL);
 	req = kzalloc(sizeof(*req), GFP_KERNEL);
 	if (copy && req)
@@ -510,43 +556,6 @@ static void __net_exit target_net_pre_exit(struct net *net)
 		nr_gone++;
 	}
 	mutex_unlock(&targets_lock);
-}
-
-static struct nsgate_count count_all(const struct nsgate_target *target,
-				     unsigned int hook)
-{
-	struct nsgate_count sum[NSGATE_PROTOS], all = {};
-	int family, proto;
-
-	for (family = 0; family < NSGATE_FAMILIES; family++) {
-		nsgate_meter_sum(target->meter, hook, family, sum);
-		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
-			all.packets += sum[proto].packets;
-			all.bytes += sum[proto].bytes;
-		}
-	}
-	return all;
-}
-
-static void log_final(const struct nsgate_target *target)
-{
-	struct nsgate_count count[NF_INET_NUMHOOKS];
-	int hook;
-
-	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++)
-		count[hook] = count_all(target, hook);
-	pr_info("net:[%u], cookie %llu, is gone; packets/bytes: prerouting %llu/%llu input %llu/%llu forward %llu/%llu output %llu/%llu postrouting %llu/%llu\n",
-		target->inode, target->cookie,
-		count[NF_INET_PRE_ROUTING].packets,
-		count[NF_INET_PRE_ROUTING].bytes,
-		count[NF_INET_LOCAL_IN].packets,
-		count[NF_INET_LOCAL_IN].bytes,
-		count[NF_INET_FORWARD].packets,
-		count[NF_INET_FORWARD].bytes,
-		count[NF_INET_LOCAL_OUT].packets,
-		count[NF_INET_LOCAL_OUT].bytes,
-		count[NF_INET_POST_ROUTING].packets,
-		count[NF_INET_POST_ROUTING].bytes);
 }
 
 /* A grace period has passed since .pre_exit: the figures are final. */
