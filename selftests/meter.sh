@@ -1,0 +1,484 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What nsgate counts is what others count: the statistics of the namespace
+# itself, counters of nft right behind nsgate in the same hooks, and the
+# number of packets that were sent.
+#
+#   client                 router                  server
+#   +-----------+         +---------------+        +----------+
+#   |        c0 |---------| r0         r1 |--------| s0       |
+#   |        .2 |10.9.1/24| .1         .1 |10.9.2/24 .2       |
+#   |       ::2 |fd09:1:: | ::1       ::1 |fd09:2::| ::2      |
+#   |           |         |               |        |          |
+#   |        c1 |---------| r2            |        |          |
+#   +-----------+ mtu 9000+---------------+        +----------+
+#                  fd09:3::
+#
+# Targets: router, which forwards and has a bit of everything; and server, for
+# the kernel's IpOutRequests has forwarded packets in it before Linux 6.7.
+
+# shellcheck source=lib.sh
+source "$(dirname "$(realpath "$0")")/lib.sh"
+
+ALL_TESTS="begins_at_zero ping_counts fragments_count udp_counts tcp_counts
+	transport_protocols_count extension_headers_count
+	nonlinear_headers_count damaged_packets_count
+	router_counts_as_nft server_counts_as_nft server_counts_as_snmp"
+
+here=$(dirname "$(realpath "$0")")
+hooks="prerouting input forward output postrouting"
+addresses="10.9.2.2 fd09:2::2"
+client='' router='' server='' sender=()
+
+# l4proto of nft for each class of nsgate but "other".
+declare -A l4proto=([tcp]=tcp [udp]=udp [icmp]="{ 1, 58 }" [sctp]=sctp [esp]=esp)
+protos="tcp udp icmp sctp esp"
+
+# A counter for each line of stats, as early as can be behind nsgate. They end
+# up one priority later, as an nft chain with nsgate's own would stand before it.
+nft_ruleset()
+{
+	local table hook proto
+
+	for table in ip ip6; do
+		echo "table $table figures {"
+		for hook in $hooks; do
+			for proto in all $protos; do
+				echo "counter ${hook}_$proto { }"
+			done
+			echo "chain $hook {"
+			echo "type filter hook $hook priority -2147483647;"
+			echo "counter name ${hook}_all"
+			for proto in $protos; do
+				echo "meta l4proto ${l4proto[$proto]} counter name ${hook}_$proto"
+			done
+			echo "}"
+		done
+		echo "}"
+	done
+}
+
+# The counters of nft in namespace $1 in the words of stats.
+nft_stats()
+{
+	local word name bytes family hook proto packets other_packets other_bytes
+	local -A count
+
+	while read -r word name _ bytes _; do
+		case "$word $name" in
+		"table ip") family=ipv4 ;;
+		"table ip6") family=ipv6 ;;
+		"counter "*) hook=$name ;;
+		"packets "*) count[$family $hook]="$name $bytes" ;;
+		esac
+	done < <(in_ns "$1" nft list counters)
+
+	echo "hook family proto packets bytes dropped_packets dropped_bytes"
+	for hook in $hooks; do
+		for family in ipv4 ipv6; do
+			read -r other_packets other_bytes <<<"${count[$family ${hook}_all]}"
+			echo "$hook $family all $other_packets $other_bytes 0 0"
+			for proto in $protos; do
+				read -r packets bytes <<<"${count[$family ${hook}_$proto]}"
+				((!packets)) || echo "$hook $family $proto $packets $bytes 0 0"
+				((other_packets -= packets, other_bytes -= bytes)) || true
+			done
+			((!other_packets)) ||
+				echo "$hook $family other $other_packets $other_bytes 0 0"
+		done
+	done
+}
+
+setup()
+{
+	setup_ns client router server
+	router_stats=$HOST_VIEW/$(ns_inode "$router")/stats
+	server_stats=$HOST_VIEW/$(ns_inode "$server")/stats
+	load_nsgate "inode=$(ns_inode "$router"),$(ns_inode "$server")"
+	nft_ruleset | in_ns "$router" nft -f -
+	nft_ruleset | in_ns "$server" nft -f -
+}
+
+setup_links()
+{
+	in_ns "$router" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+
+	ip -n "$router" -batch - <<-END
+		link add r0 type veth peer name c0 netns $client
+		link add r1 type veth peer name s0 netns $server
+		link add r2 address 02:00:00:09:03:01 mtu 9000 type veth peer name c1 mtu 9000 netns $client
+		addr add 10.9.1.1/24 dev r0
+		addr add 10.9.2.1/24 dev r1
+		addr add fd09:1::1/64 dev r0 nodad
+		addr add fd09:2::1/64 dev r1 nodad
+		addr add fd09:3::1/64 dev r2 nodad
+		link set r0 up
+		link set r1 up
+		link set r2 up
+	END
+	ip -n "$client" -batch - <<-END
+		addr add 10.9.1.2/24 dev c0
+		addr add fd09:1::2/64 dev c0 nodad
+		addr add fd09:3::2/64 dev c1 nodad
+		link set c0 up
+		link set c1 up
+		route add default via 10.9.1.1
+		route add default via fd09:1::1
+	END
+	ip -n "$server" -batch - <<-END
+		addr add 10.9.2.2/24 dev s0
+		addr add fd09:2::2/64 dev s0 nodad
+		link set s0 up
+		route add default via 10.9.2.1
+		route add default via fd09:2::1
+	END
+	coproc sender { in_ns "$client" "$here/send.py"; }
+}
+
+# ---- packets whose number is known ----
+
+# From here on counted() tells what is added.
+begin()
+{
+	local hook family proto packets bytes
+
+	stats=$1
+	before=()
+	while read -r hook family proto packets bytes _; do
+		before[$hook $family $proto]="$packets $bytes"
+	done <"$stats"
+}
+
+# counted HOOK FAMILY PROTO: packets and bytes since begin().
+counted()
+{
+	local packets bytes old_packets old_bytes
+
+	read -r packets bytes < <(stat_of "$stats" "$@")
+	read -r old_packets old_bytes <<<"${before[$*]-0 0}"
+	echo "$((packets - old_packets)) $((bytes - old_bytes))"
+}
+
+has_counted()
+{
+	local found
+
+	found=$(counted "${@:2}")
+	echo "$found"
+	[[ $found == "$1" ]]
+}
+
+# check_counted "PACKETS BYTES" HOOK FAMILY PROTO. A packet that was sent is
+# still on its way for a while.
+check_counted()
+{
+	local found status=0
+
+	found=$(busywait 20000 has_counted "$@") || status=$?
+	check_err $status "${*:2}: expected $1, found $found"
+}
+
+# send COMMAND...: from the client, see send.py.
+send()
+{
+	local answer
+
+	echo "$*" >&"${sender[1]}"
+	read -r answer <&"${sender[0]}" || die "send.py $*"
+	[[ $answer == sent ]] || check_err 1 "send.py $*: $answer"
+}
+
+declare -A before
+
+begins_at_zero()
+{
+	local file expected
+
+	expected=$(nft_stats "$router")
+	[[ ${expected//ipv[46]/} != *[1-9]* ]] ||
+		check_err 1 "something was sent before anything was set up: $expected"
+	for file in "$router_stats" "$server_stats"; do
+		check_equal "$file" "$expected" "$(<"$file")"
+	done
+	log_test "all rows stand, and are zero, before the first packet"
+	setup_links
+}
+
+ping_counts()
+{
+	local address
+
+	begin "$router_stats"
+	for address in $addresses; do
+		in_ns "$client" ping -q -c 5 -i 0.02 -s 56 "$address" >/dev/null ||
+			check_err $? "no answer from $address"
+	done
+	# There and back; there are neither ARP nor neighbours in forward.
+	check_counted "10 840" forward ipv4 icmp
+	check_counted "10 1040" forward ipv6 icmp
+	log_test "ping: both families count as icmp, there and back"
+}
+
+# 4008 bytes of ICMP, or UDP, are three fragments: 1480 + 1480 + 1048 of IPv4,
+# 1448 + 1448 + 1112 of IPv6.
+fragments_count()
+{
+	local address
+
+	begin "$router_stats"
+	for address in $addresses; do
+		in_ns "$client" ping -q -c 3 -i 0.02 -s 4000 "$address" >/dev/null ||
+			check_err $? "no answer from $address"
+	done
+	check_counted "18 $((6 * (4008 + 3 * 20)))" prerouting ipv4 icmp
+	check_counted "18 $((6 * (4008 + 3 * 48)))" forward ipv6 icmp
+	for address in $addresses; do
+		send udp "$address" 9 3 4000
+	done
+	check_counted "9 $((3 * (4008 + 3 * 20)))" prerouting ipv4 udp
+	check_counted "9 $((3 * (4008 + 3 * 20)))" postrouting ipv4 udp
+	check_counted "9 $((3 * (4008 + 3 * 48)))" prerouting ipv6 udp
+	check_counted "9 $((3 * (4008 + 3 * 48)))" postrouting ipv6 udp
+	check_counted "0 0" forward ipv4 other
+	check_counted "0 0" forward ipv6 other
+	log_test "fragments: later ones count under the protocol of the first"
+}
+
+udp_counts()
+{
+	local address
+
+	begin "$server_stats"
+	for address in $addresses; do
+		send udp "$address" 9 50 100
+	done
+	check_counted "50 6400" input ipv4 udp
+	check_counted "50 7400" input ipv6 udp
+	log_test "UDP: every datagram counts"
+}
+
+tcp_counts()
+{
+	local address packets bytes family=ipv4
+
+	for address in $addresses; do
+		begin "$server_stats"
+		in_ns "$server" iperf3 -s -1 >/dev/null &
+		busywait $BUSYWAIT_TIMEOUT listens "$server" 5201 ||
+			check_err $? "iperf3 does not listen"
+		in_ns "$client" iperf3 -c "$address" -n 10M >/dev/null ||
+			check_err $? "iperf3 to $address failed"
+		wait $! || check_err $? "the server of iperf3 failed"
+		[[ $address != *:* ]] || family=ipv6
+		read -r packets bytes < <(counted input $family tcp)
+		((packets > 0 && bytes > 10 << 20)) ||
+			check_err 1 "$address: only $packets packets, $bytes bytes of 10 MB"
+	done
+	log_test "TCP: 10 MB of payload are in the bytes"
+}
+
+listens()
+{
+	[[ $(in_ns "$1" ss -Hltn "sport = :$2") ]]
+}
+
+# 20 bytes each of SCTP, ESP; and GRE, UDP-Lite and one that has no name.
+transport_protocols_count()
+{
+	local address
+
+	begin "$router_stats"
+	for address in $addresses; do
+		send raw "$address" 4 132 50 47 136 253
+	done
+	check_counted "4 160" forward ipv4 sctp
+	check_counted "4 160" forward ipv4 esp
+	check_counted "12 480" forward ipv4 other
+	check_counted "4 240" forward ipv6 sctp
+	check_counted "4 240" forward ipv6 esp
+	check_counted "12 720" forward ipv6 other
+	log_test "SCTP, ESP and others count under their names"
+
+	begin "$router_stats"
+	send ip 10.9.1.2 10.9.2.2 3 6 20 8
+	send ip 10.9.1.2 10.9.2.2 3 132 20 40
+	check_counted "3 144" forward ipv4 tcp
+	check_counted "3 240" forward ipv4 sctp
+	log_test "IPv4 options do not hide the protocol"
+}
+
+extension_headers_count()
+{
+	local headers n=0
+
+	begin "$router_stats"
+	while read -r headers; do
+		send ip6 fd09:1::2 fd09:2::2 2 "$headers"
+		n=$((n + 1))
+	done <<-END
+		hop 6
+		dest 6
+		route 6
+		hop dest route dest 6
+		first 6
+		hop route first 6
+		later 6
+		hop dest later 6
+	END
+	# 20 bytes of TCP, 8 for each of 15 headers, 40 for IPv6.
+	check_counted "$((2 * n)) $((2 * (n * 60 + 15 * 8)))" prerouting ipv6 tcp
+	check_counted "$((2 * n)) $((2 * (n * 60 + 15 * 8)))" forward ipv6 tcp
+
+	send ip6 fd09:1::2 fd09:2::2 2 dest 132
+	send ip6 fd09:1::2 fd09:2::2 2 hop 50
+	send ip6 fd09:1::2 fd09:2::2 2 hop dest 253
+	send ip6 fd09:1::2 fd09:2::2 2 dest
+	check_counted "2 136" forward ipv6 sctp
+	check_counted "2 136" forward ipv6 esp
+	check_counted "4 $((2 * 76 + 2 * 48))" forward ipv6 other
+	log_test "IPv6 extension headers do not hide the protocol"
+}
+
+nonlinear_headers_count()
+{
+	begin "$router_stats"
+	send frame c1 02:00:00:09:03:01 fd09:3::2 fd09:3::1 3 5000 dest route 132
+	check_counted "3 $((3 * 5076))" prerouting ipv6 sctp
+	check_counted "3 $((3 * 5076))" input ipv6 sctp
+	log_test "headers outside the linear part of a packet are found"
+}
+
+damaged_packets_count()
+{
+	local header
+
+	begin "$router_stats"
+	for header in dest/1 dest/7 route/2 first/3 later/7 "dest route/5"; do
+		send ip6 fd09:1::2 fd09:2::2 2 "$header"
+	done
+	check_counted "12 $((12 * 40 + 2 * (1 + 7 + 2 + 3 + 7 + 13)))" prerouting ipv6 other
+	check_counted "0 0" prerouting ipv6 tcp
+	log_test "IPv6: packets cut within a header count as other"
+
+	begin "$router_stats"
+	send ip 10.9.1.2 10.9.2.2 2 6 0
+	send ip 10.9.1.2 10.9.2.2 2 17 3
+	check_counted "2 40" prerouting ipv4 tcp
+	check_counted "2 46" prerouting ipv4 udp
+	log_test "IPv4: packets without a transport header count"
+}
+
+# ---- figures of others ----
+
+# Nothing may count between two readings, or they can't be compared.
+same_as_nft()
+{
+	local expected found again
+
+	found=$(<"$2")
+	expected=$(nft_stats "$1")
+	again=$(<"$2")
+	diff -U 0 <(echo "$expected") <(echo "$found") && [[ $found == "$again" ]]
+}
+
+check_same_as_nft()
+{
+	local difference status=0
+
+	difference=$(busywait 30000 same_as_nft "$@") || status=$?
+	check_err $status "nft (-) and nsgate (+) differ: $difference"
+}
+
+# Both families at all hooks, and all the protocols that were sent, with input
+# and output by what the router itself sends and gets.
+router_counts_as_nft()
+{
+	local address proto
+
+	for address in 10.9.1.1 fd09:1::1; do
+		in_ns "$client" ping -q -c 2 -i 0.02 -s 4000 "$address" >/dev/null ||
+			check_err $? "no answer from $address"
+		send udp "$address" 9 2 100
+		send raw "$address" 2 132 50 253
+	done
+	check_same_as_nft "$router" "$router_stats"
+	for proto in $protos other; do
+		for address in ipv4 ipv6; do
+			[[ $(stat_of "$router_stats" postrouting "$address" "$proto") != "0 0" ]] ||
+				check_err 1 "there was no $proto in $address"
+		done
+	done
+	log_test "router: packets and bytes of all rows are those of nft"
+}
+
+server_counts_as_nft()
+{
+	check_same_as_nft "$server" "$server_stats"
+	log_test "server: packets and bytes of all rows are those of nft"
+}
+
+# Prints the figures of the namespace's own statistics, by the kernel's names.
+snmp()
+{
+	local -a names values
+	local name value i
+
+	while read -r name value; do
+		if [[ $name != Ip: && $name != IpExt: ]]; then
+			[[ $name != Ip6@(InReceives|InOctets|OutRequests) ]] || echo "$name $value"
+			continue
+		fi
+		read -ra names <<<"$value"
+		read -r _ value
+		read -ra values <<<"$value"
+		for i in "${!names[@]}"; do
+			[[ ${names[i]} != @(InReceives|InOctets|OutRequests) ]] ||
+				echo "Ip${names[i]} ${values[i]}"
+		done
+	done < <(in_ns "$1" cat /proc/net/snmp /proc/net/netstat /proc/net/snmp6)
+}
+
+# The same of nsgate.
+snmp_of_stats()
+{
+	local hook family proto packets bytes
+	local -A all
+
+	while read -r hook family proto packets bytes _; do
+		[[ $proto != all ]] || all[$hook $family]="$packets $bytes"
+	done <"$1"
+	echo "IpInReceives ${all[prerouting ipv4]% *}"
+	echo "IpOutRequests ${all[output ipv4]% *}"
+	echo "IpInOctets ${all[prerouting ipv4]#* }"
+	echo "Ip6InReceives ${all[prerouting ipv6]% *}"
+	echo "Ip6OutRequests ${all[output ipv6]% *}"
+	echo "Ip6InOctets ${all[prerouting ipv6]#* }"
+}
+
+same_as_snmp()
+{
+	local expected found again
+
+	found=$(snmp_of_stats "$server_stats")
+	expected=$(snmp "$server")
+	again=$(snmp_of_stats "$server_stats")
+	diff -U 0 <(echo "$expected") <(echo "$found") && [[ $found == "$again" ]]
+}
+
+server_counts_as_snmp()
+{
+	local difference status=0
+
+	difference=$(busywait 30000 same_as_snmp) || status=$?
+	check_err $status "/proc/net/snmp (-) and nsgate (+) differ: $difference"
+	log_test "server: prerouting and output are those of /proc/net/snmp and snmp6"
+}
+
+shopt -s extglob
+checktool "nft --version" "run nft"
+checktool "iperf3 --version" "run iperf3"
+checktool "ping -V" "run ping"
+checktool "python3 -c pass" "run python3"
+setup
+tests_run
