@@ -13,6 +13,7 @@
 
 set -eu -E -o pipefail
 export LC_ALL=C
+shopt -s extglob
 
 : "${WAIT_TIMEOUT:=60}"
 
@@ -266,6 +267,69 @@ stat_of()
 		fi
 	done <"$1"
 	echo 0 0
+}
+
+# ---- what the namespace itself counts ----
+
+# The figures that /proc/net/snmp, netstat and snmp6 of namespace $1 have for
+# hooks of ours, by the kernel's names.
+snmp()
+{
+	local name value i
+	local -a names values
+
+	while read -r name value; do
+		if [[ $name != Ip: && $name != IpExt: ]]; then
+			[[ $name != Ip6@(InReceives|InOctets|OutRequests) ]] || echo "$name $value"
+			continue
+		fi
+		read -ra names <<<"$value"
+		read -r _ value
+		read -ra values <<<"$value"
+		for i in "${!names[@]}"; do
+			[[ ${names[i]} != @(InReceives|InOctets|OutRequests) ]] ||
+				echo "Ip${names[i]} ${values[i]}"
+		done
+	done < <(in_ns "$1" cat /proc/net/snmp /proc/net/netstat /proc/net/snmp6)
+}
+
+# The same from the stats file $1.
+snmp_of_stats()
+{
+	local hook family proto packets bytes
+	local -A all
+
+	while read -r hook family proto packets bytes _; do
+		[[ $proto != all ]] || all[$hook $family]="$packets $bytes"
+	done <"$1"
+	echo "IpInReceives ${all[prerouting ipv4]% *}"
+	echo "IpOutRequests ${all[output ipv4]% *}"
+	echo "IpInOctets ${all[prerouting ipv4]#* }"
+	echo "Ip6InReceives ${all[prerouting ipv6]% *}"
+	echo "Ip6OutRequests ${all[output ipv6]% *}"
+	echo "Ip6InOctets ${all[prerouting ipv6]#* }"
+}
+
+# Nothing may count between two readings, or they can't be compared.
+same_as_snmp()
+{
+	local expected found again
+
+	found=$(snmp_of_stats "$2")
+	expected=$(snmp "$1")
+	again=$(snmp_of_stats "$2")
+	diff -U 0 <(echo "$expected") <(echo "$found") && [[ $found == "$again" ]]
+}
+
+# check_same_as_snmp NAMESPACE FILE: for a namespace that was bound when it was
+# new, and doesn't forward: before Linux 6.7, what it forwards is in
+# IpOutRequests.
+check_same_as_snmp()
+{
+	local difference status=0
+
+	difference=$(busywait 30000 same_as_snmp "$@") || status=$?
+	check_err $status "$1: snmp (-) and nsgate (+) differ: $difference"
 }
 
 # ---- the kernel log ----
