@@ -4,8 +4,6 @@
  * readers add them up.
  */
 #include <linux/bottom_half.h>
-#include <linux/in.h>
-#include <linux/in6.h>
 #include <linux/percpu.h>
 
 #include "nsgate.h"
@@ -26,25 +24,6 @@ struct nsgate_meter __percpu *nsgate_meter_alloc(void)
 void nsgate_meter_free(struct nsgate_meter __percpu *meter)
 {
 	free_percpu(meter);
-}
-
-static enum nsgate_proto classify(u8 protocol)
-{
-	switch (protocol) {
-	case IPPROTO_TCP:
-		return NSGATE_TCP;
-	case IPPROTO_UDP:
-		return NSGATE_UDP;
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		return NSGATE_ICMP;
-	case IPPROTO_SCTP:
-		return NSGATE_SCTP;
-	case IPPROTO_ESP:
-		return NSGATE_ESP;
-	default:
-		return NSGATE_OTHER;
-	}
 }
 
 #if BITS_PER_LONG == 64
@@ -77,35 +56,43 @@ static void add(struct nsgate_meter __percpu *meter,
 }
 #endif
 
-void nsgate_meter_add(struct nsgate_meter __percpu *meter, unsigned int hook,
-		      enum nsgate_family family, u8 protocol, unsigned int len)
+void nsgate_meter_add(struct nsgate_meter __percpu *meter,
+		      enum nsgate_point point, unsigned int proto,
+		      unsigned int len)
 {
-	add(meter, &meter->count[hook][family][classify(protocol)], len);
+	add(meter, &meter->seen[point][proto], len);
+}
+
+static struct nsgate_count read_count(const struct nsgate_meter *meter,
+				      const struct nsgate_count *count)
+{
+	struct nsgate_count copy;
+	unsigned int start;
+
+	do {
+		start = u64_stats_fetch_begin(&meter->syncp);
+		copy.packets = READ_ONCE(count->packets);
+		copy.bytes = READ_ONCE(count->bytes);
+	} while (u64_stats_fetch_retry(&meter->syncp, start));
+	return copy;
 }
 
 void nsgate_meter_sum(const struct nsgate_meter __percpu *meter,
-		      unsigned int hook, enum nsgate_family family,
+		      enum nsgate_point point,
 		      struct nsgate_count sum[NSGATE_PROTOS])
 {
 	int cpu, proto;
 
 	memset(sum, 0, NSGATE_PROTOS * sizeof(*sum));
 	for_each_possible_cpu(cpu) {
-		const struct nsgate_meter *m = per_cpu_ptr(meter, cpu);
+		const struct nsgate_meter *this = per_cpu_ptr(meter, cpu);
 
 		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
-			const struct nsgate_count *count;
-			u64 packets, bytes;
-			unsigned int start;
+			struct nsgate_count count;
 
-			count = &m->count[hook][family][proto];
-			do {
-				start = u64_stats_fetch_begin(&m->syncp);
-				packets = READ_ONCE(count->packets);
-				bytes = READ_ONCE(count->bytes);
-			} while (u64_stats_fetch_retry(&m->syncp, start));
-			sum[proto].packets += packets;
-			sum[proto].bytes += bytes;
+			count = read_count(this, &this->seen[point][proto]);
+			sum[proto].packets += count.packets;
+			sum[proto].bytes += count.bytes;
 		}
 	}
 }

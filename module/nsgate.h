@@ -8,6 +8,7 @@
 
 #include <linux/list.h>
 #include <linux/netfilter.h>
+#include <linux/notifier.h>
 #include <linux/types.h>
 #include <linux/u64_stats_sync.h>
 #include <net/net_namespace.h>
@@ -20,19 +21,28 @@ struct proc_dir_entry;
 /* ---- meter.c: per-CPU counters ---- */
 
 /**
- * enum nsgate_family - the families that are metered
- * @NSGATE_IPV4: IPv4
- * @NSGATE_IPV6: IPv6
- * @NSGATE_FAMILIES: how many there are
+ * enum nsgate_point - where packets are counted: a hook and a family
+ * @NSGATE_PREROUTING: first of the points of IP, see NSGATE_IP_POINT()
+ * @NSGATE_INGRESS: ingress of a device
+ * @NSGATE_EGRESS: egress of a device
+ * @NSGATE_POINTS: how many there are
  */
-enum nsgate_family {
-	NSGATE_IPV4,
-	NSGATE_IPV6,
-	NSGATE_FAMILIES
+enum nsgate_point {
+	NSGATE_PREROUTING,
+	NSGATE_INGRESS = 2 * NF_INET_NUMHOOKS,
+	NSGATE_EGRESS,
+	NSGATE_POINTS
 };
 
 /**
- * enum nsgate_proto - the classes that packets of a hook and family fall into
+ * NSGATE_IP_POINT() - the point of a hook of IP
+ * @hook: NF_INET_*
+ * @ipv6: 1 for IPv6, 0 for IPv4
+ */
+#define NSGATE_IP_POINT(hook, ipv6) (2 * (hook) + (ipv6))
+
+/**
+ * enum nsgate_proto - the classes that packets fall into at the points of IP
  * @NSGATE_TCP: TCP
  * @NSGATE_UDP: UDP
  * @NSGATE_ICMP: ICMP, and ICMPv6 for IPv6
@@ -52,6 +62,22 @@ enum nsgate_proto {
 };
 
 /**
+ * enum nsgate_frame - the classes that frames fall into at a device
+ * @NSGATE_FRAME_IPV4: IPv4, behind VLAN tags too
+ * @NSGATE_FRAME_IPV6: IPv6, likewise
+ * @NSGATE_FRAME_ARP: ARP, likewise
+ * @NSGATE_FRAME_OTHER: all that is left
+ * @NSGATE_FRAMES: how many there are
+ */
+enum nsgate_frame {
+	NSGATE_FRAME_IPV4,
+	NSGATE_FRAME_IPV6,
+	NSGATE_FRAME_ARP,
+	NSGATE_FRAME_OTHER,
+	NSGATE_FRAMES
+};
+
+/**
  * struct nsgate_count - one counter
  * @packets: number of skbs
  * @bytes: sum of their skb->len
@@ -63,14 +89,13 @@ struct nsgate_count {
 
 /**
  * struct nsgate_meter - what one CPU has counted for one target
- * @count: by hook (NF_INET_*), family and protocol
+ * @seen: by point, and by enum nsgate_proto or enum nsgate_frame
  * @syncp: lets 32-bit readers see whole 64-bit values
  *
  * Only its own CPU writes it.
  */
 struct nsgate_meter {
-	struct nsgate_count
-		count[NF_INET_NUMHOOKS][NSGATE_FAMILIES][NSGATE_PROTOS];
+	struct nsgate_count seen[NSGATE_POINTS][NSGATE_PROTOS];
 	struct u64_stats_sync syncp;
 };
 
@@ -93,22 +118,21 @@ void nsgate_meter_free(struct nsgate_meter __percpu *meter);
 /**
  * nsgate_meter_add() - count one packet
  * @meter: the target's meter
- * @hook: where the packet is, NF_INET_*
- * @family: its family
- * @protocol: its transport protocol, IPPROTO_*
+ * @point: where the packet is
+ * @proto: its class, enum nsgate_proto or enum nsgate_frame as the point asks
  * @len: its length in bytes
  *
  * Context: Any but hard interrupt; takes no lock.
  */
-void nsgate_meter_add(struct nsgate_meter __percpu *meter, unsigned int hook,
-		      enum nsgate_family family, u8 protocol, unsigned int len);
+void nsgate_meter_add(struct nsgate_meter __percpu *meter,
+		      enum nsgate_point point, unsigned int proto,
+		      unsigned int len);
 
 /**
- * nsgate_meter_sum() - sum up what all CPUs counted at one hook in one family
+ * nsgate_meter_sum() - sum up what all CPUs counted at one point
  * @meter: the target's meter
- * @hook: NF_INET_*
- * @family: the family
- * @sum: filled in, indexed by enum nsgate_proto
+ * @point: the point
+ * @sum: filled in, indexed by class
  *
  * Each value is whole, and never less than in an earlier call; packets that
  * are being counted meanwhile may or may not be in it.
@@ -116,7 +140,7 @@ void nsgate_meter_add(struct nsgate_meter __percpu *meter, unsigned int hook,
  * Context: Any but hard interrupt; takes no lock.
  */
 void nsgate_meter_sum(const struct nsgate_meter __percpu *meter,
-		      unsigned int hook, enum nsgate_family family,
+		      enum nsgate_point point,
 		      struct nsgate_count sum[NSGATE_PROTOS]);
 
 /* ---- target.c: targets, their life and death ---- */
@@ -129,9 +153,7 @@ struct nsgate_net {
 	struct nsgate_target *target;
 };
 
-/**
- * nsgate_target_net_id - where a namespace keeps its struct nsgate_net
- */
+/* Where a namespace keeps its struct nsgate_net. */
 extern unsigned int nsgate_target_net_id;
 
 /**
@@ -149,7 +171,9 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
 /**
  * struct nsgate_target - a network namespace that nsgate is bound to
  * @meter: its counters
- * @ops: its hooks, whose priv is this target
+ * @ops: its hooks for IP, whose priv is this target
+ * @notifier: tells when devices come and go
+ * @devices: struct nsgate_device of each device that has hooks, RTNL
  * @net: the namespace, NULL once it dies; readers under RCU, writers hold the
  *	target lock
  * @slot: what the namespace holds of us; NULL once it is dead, target lock
@@ -168,7 +192,9 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
 struct nsgate_target {
 	struct nsgate_meter __percpu *meter;
 
-	struct nf_hook_ops ops[NF_INET_NUMHOOKS * NSGATE_FAMILIES];
+	struct nf_hook_ops ops[2 * NF_INET_NUMHOOKS];
+	struct notifier_block notifier;
+	struct list_head devices;
 	struct net __rcu *net;
 	struct nsgate_net *slot;
 	struct nsgate_target *replaces;
@@ -237,12 +263,13 @@ int nsgate_target_read(char *buf);
 
 /**
  * nsgate_hook_register() - let a target's hooks come alive
- * @target: the target, whose meter is ready
+ * @target: the target, ready to count
  * @net: its namespace
  *
- * Context: Process context, may sleep. Holds the target lock.
- * Return: 0, or the error of the hook that could not be registered; then none
- * is.
+ * Those of its devices, too, and of the devices that it will get.
+ *
+ * Context: Process context, may sleep. Holds the target lock, takes RTNL.
+ * Return: 0, or the error of what could not be registered; then nothing is.
  */
 int nsgate_hook_register(struct nsgate_target *target, struct net *net);
 
@@ -254,7 +281,7 @@ int nsgate_hook_register(struct nsgate_target *target, struct net *net);
  * Packets that are in a hook go on: a grace period must pass before the target
  * is freed.
  *
- * Context: Process context, may sleep. Holds the target lock.
+ * Context: Process context, may sleep. Holds the target lock, takes RTNL.
  */
 void nsgate_hook_unregister(struct nsgate_target *target, struct net *net);
 

@@ -68,23 +68,18 @@ static int state_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "cookie %llu\n", target->cookie);
 	seq_printf(seq, "bound_seconds %u\n", until - target->bound_at);
 	seq_printf(seq, "devices %u\n", devices);
+	seq_puts(seq, "hooks ipv4");
+	if (IS_ENABLED(CONFIG_IPV6))
+		seq_puts(seq, " ipv6");
+	if (IS_ENABLED(CONFIG_NETFILTER_INGRESS))
+		seq_puts(seq, " ingress");
+	if (IS_ENABLED(CONFIG_NETFILTER_EGRESS))
+		seq_puts(seq, " egress");
+	seq_puts(seq, "\n");
 	return 0;
 }
 
-static const char *const hook_names[] = {
-	[NF_INET_PRE_ROUTING] = "prerouting",
-	[NF_INET_LOCAL_IN] = "input",
-	[NF_INET_FORWARD] = "forward",
-	[NF_INET_LOCAL_OUT] = "output",
-	[NF_INET_POST_ROUTING] = "postrouting",
-};
-
-static const char *const family_names[] = {
-	[NSGATE_IPV4] = "ipv4",
-	[NSGATE_IPV6] = "ipv6",
-};
-
-static const char *const proto_names[] = {
+static const char *const ip_protos[NSGATE_PROTOS] = {
 	[NSGATE_TCP] = "tcp",
 	[NSGATE_UDP] = "udp",
 	[NSGATE_ICMP] = "icmp",
@@ -93,43 +88,69 @@ static const char *const proto_names[] = {
 	[NSGATE_OTHER] = "other",
 };
 
-static void show_count(struct seq_file *seq, unsigned int hook,
-		       enum nsgate_family family, const char *proto,
-		       const struct nsgate_count *count)
+static const char *const frame_protos[NSGATE_PROTOS] = {
+	[NSGATE_FRAME_IPV4] = "ipv4",
+	[NSGATE_FRAME_IPV6] = "ipv6",
+	[NSGATE_FRAME_ARP] = "arp",
+	[NSGATE_FRAME_OTHER] = "other",
+};
+
+static const struct {
+	const char *name;
+	const char *const *protos;
+} points[NSGATE_POINTS] = {
+	[NSGATE_IP_POINT(NF_INET_PRE_ROUTING, 0)] = { "prerouting ipv4", ip_protos },
+	[NSGATE_IP_POINT(NF_INET_PRE_ROUTING, 1)] = { "prerouting ipv6", ip_protos },
+	[NSGATE_IP_POINT(NF_INET_LOCAL_IN, 0)] = { "input ipv4", ip_protos },
+	[NSGATE_IP_POINT(NF_INET_LOCAL_IN, 1)] = { "input ipv6", ip_protos },
+	[NSGATE_IP_POINT(NF_INET_FORWARD, 0)] = { "forward ipv4", ip_protos },
+	[NSGATE_IP_POINT(NF_INET_FORWARD, 1)] = { "forward ipv6", ip_protos },
+	[NSGATE_IP_POINT(NF_INET_LOCAL_OUT, 0)] = { "output ipv4", ip_protos },
+	[NSGATE_IP_POINT(NF_INET_LOCAL_OUT, 1)] = { "output ipv6", ip_protos },
+	[NSGATE_IP_POINT(NF_INET_POST_ROUTING, 0)] = { "postrouting ipv4", ip_protos },
+	[NSGATE_IP_POINT(NF_INET_POST_ROUTING, 1)] = { "postrouting ipv6", ip_protos },
+#if IS_ENABLED(CONFIG_NETFILTER_INGRESS)
+	[NSGATE_INGRESS] = { "ingress netdev", frame_protos },
+#endif
+#if IS_ENABLED(CONFIG_NETFILTER_EGRESS)
+	[NSGATE_EGRESS] = { "egress netdev", frame_protos },
+#endif
+};
+
+static void show_count(struct seq_file *seq, enum nsgate_point point,
+		       const char *proto, const struct nsgate_count *count)
 {
-	seq_printf(seq, "%s %s %s %llu %llu 0 0\n", hook_names[hook],
-		   family_names[family], proto, count->packets, count->bytes);
+	seq_printf(seq, "%s %s %llu %llu 0 0\n", points[point].name, proto,
+		   count->packets, count->bytes);
 }
 
-static void show_counts(struct seq_file *seq,
-			const struct nsgate_target *target, unsigned int hook,
-			enum nsgate_family family)
+static void show_point(struct seq_file *seq, const struct nsgate_target *target,
+		       enum nsgate_point point)
 {
 	struct nsgate_count sum[NSGATE_PROTOS], all = {};
 	int proto;
 
-	nsgate_meter_sum(target->meter, hook, family, sum);
+	nsgate_meter_sum(target->meter, point, sum);
 	for (proto = 0; proto < NSGATE_PROTOS; proto++) {
 		all.packets += sum[proto].packets;
 		all.bytes += sum[proto].bytes;
 	}
-	show_count(seq, hook, family, "all", &all);
+	show_count(seq, point, "all", &all);
 	for (proto = 0; proto < NSGATE_PROTOS; proto++) {
 		if (sum[proto].packets)
-			show_count(seq, hook, family, proto_names[proto],
+			show_count(seq, point, points[point].protos[proto],
 				   &sum[proto]);
 	}
 }
 
 static int stats_show(struct seq_file *seq, void *v)
 {
-	const struct nsgate_target *target = seq->private;
-	int hook, family;
+	int point;
 
 	seq_puts(seq, "hook family proto packets bytes dropped_packets dropped_bytes\n");
-	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++) {
-		for (family = 0; family < NSGATE_FAMILIES; family++)
-			show_counts(seq, target, hook, family);
+	for (point = 0; point < NSGATE_POINTS; point++) {
+		if (points[point].name)
+			show_point(seq, seq->private, point);
 	}
 	return 0;
 }

@@ -391,14 +391,16 @@ static int replace_all(const struct request *req, struct list_head *dead)
 	return 0;
 }
 
+/* Both families of a hook of IP together. */
 static struct nsgate_count count_all(const struct nsgate_target *target,
 				     unsigned int hook)
 {
 	struct nsgate_count sum[NSGATE_PROTOS], all = {};
-	int family, proto;
+	int ipv6, proto;
 
-	for (family = 0; family < NSGATE_FAMILIES; family++) {
-		nsgate_meter_sum(target->meter, hook, family, sum);
+	for (ipv6 = 0; ipv6 <= 1; ipv6++) {
+		nsgate_meter_sum(target->meter, NSGATE_IP_POINT(hook, ipv6),
+				 sum);
 		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
 			all.packets += sum[proto].packets;
 			all.bytes += sum[proto].bytes;
