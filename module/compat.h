@@ -5,6 +5,7 @@
 #ifndef NSGATE_COMPAT_H
 #define NSGATE_COMPAT_H
 
+#include <linux/proc_fs.h>
 #include <linux/version.h>
 #include <net/net_namespace.h>
 
@@ -18,6 +19,10 @@ static inline u64 nsgate_net_cookie(const struct net *net)
 {
 	return net->net_cookie;
 }
+#endif
+
+#if KERNEL_VERSION(5, 17, 0) > LINUX_VERSION_CODE
+#define pde_data PDE_DATA
 #endif
 
 #endif /* NSGATE_COMPAT_H */

@@ -22,43 +22,62 @@
 /* Stands for a transport protocol that the packet is too short to tell. */
 #define PROTOCOL_UNKNOWN IPPROTO_RAW
 
-/* Out of line, to spare others its buffer on the stack. */
-static noinline u8 nonlinear_byte(const struct sk_buff *skb, int offset)
-{
-	const u8 *byte;
-	u8 buf;
+/* More VLAN tags than this are no traffic that anybody means. */
+#define VLAN_TAGS_MAX 8
 
-	byte = skb_header_pointer(skb, offset, sizeof(buf), &buf);
-	return byte ? *byte : PROTOCOL_UNKNOWN;
+static void parse_ipv4(struct nsgate_packet *packet, const struct sk_buff *skb)
+{
+	int offset = skb_network_offset(skb);
+	const struct iphdr *ip;
+	struct iphdr buf;
+
+	packet->ipv6 = false;
+	ip = skb_header_pointer(skb, offset, sizeof(buf), &buf);
+	if (unlikely(!ip)) {
+		packet->protocol = PROTOCOL_UNKNOWN;
+		return;
+	}
+	packet->protocol = ip->protocol;
+	packet->fragment = ip->frag_off & htons(IP_OFFSET);
+	packet->transport = offset + ip->ihl * 4;
 }
 
-/* A byte of the network header, wherever it is. */
-static u8 header_byte(const struct sk_buff *skb, int offset)
+/* Finds what a later fragment belongs to as well. */
+static noinline void skip_exthdrs(struct nsgate_packet *packet,
+				  const struct sk_buff *skb)
 {
-	offset += skb_network_offset(skb);
-	if (likely(offset < (int)skb_headlen(skb)))
-		return skb->data[offset];
-	return nonlinear_byte(skb, offset);
-}
-
-/* Tells what a later fragment belongs to as well. */
-static noinline u8 protocol_behind_exthdrs(const struct sk_buff *skb)
-{
+	unsigned short fragoff = 0;
 	unsigned int offset = 0;
-	unsigned short fragoff;
 	int protocol;
 
 	protocol = ipv6_find_hdr(skb, &offset, -1, &fragoff, NULL);
-	return protocol < 0 ? PROTOCOL_UNKNOWN : protocol;
+	if (protocol < 0) {
+		packet->protocol = PROTOCOL_UNKNOWN;
+		return;
+	}
+	packet->protocol = protocol;
+	packet->fragment = fragoff;
+	packet->transport = offset;
 }
 
-static u8 ipv6_protocol(const struct sk_buff *skb)
+static void parse_ipv6(struct nsgate_packet *packet, const struct sk_buff *skb)
 {
-	u8 nexthdr = header_byte(skb, offsetof(struct ipv6hdr, nexthdr));
+	int offset = skb_network_offset(skb);
+	const u8 *nexthdr;
+	u8 buf;
 
-	if (likely(nexthdr == IPPROTO_TCP || nexthdr == IPPROTO_UDP))
-		return nexthdr;
-	return protocol_behind_exthdrs(skb);
+	packet->ipv6 = true;
+	nexthdr = skb_header_pointer(skb, offset +
+				     offsetof(struct ipv6hdr, nexthdr),
+				     sizeof(buf), &buf);
+	if (unlikely(!nexthdr ||
+		     (*nexthdr != IPPROTO_TCP && *nexthdr != IPPROTO_UDP))) {
+		skip_exthdrs(packet, skb);
+		return;
+	}
+	packet->protocol = *nexthdr;
+	packet->fragment = false;
+	packet->transport = offset + sizeof(struct ipv6hdr);
 }
 
 static enum nsgate_proto classify(u8 protocol)
@@ -80,20 +99,84 @@ static enum nsgate_proto classify(u8 protocol)
 	}
 }
 
+static void count_judged(const struct nsgate_target *target,
+			 unsigned int verdict, unsigned int len)
+{
+	if (verdict & NSGATE_MATCH)
+		nsgate_meter_judge(target->meter, NSGATE_EXCEPTED, len);
+	if (verdict & NSGATE_DROP)
+		nsgate_meter_judge(target->meter, NSGATE_DROPPED, len);
+}
+
+/*
+ * Where devices have hooks, all that enters was judged there already: what got
+ * here in spite of a policy that drops is an exception.
+ */
+static noinline unsigned int judge_packet(const struct nsgate_target *target,
+					  const struct nsgate_policy *policy,
+					  struct sk_buff *skb,
+					  const struct nf_hook_state *state,
+					  enum nsgate_point point,
+					  enum nsgate_proto proto)
+{
+	unsigned int verdict;
+
+	if (state->hook == NF_INET_PRE_ROUTING && !policy->dry &&
+	    READ_ONCE(target->ingress_judged)) {
+		if (policy->drop)
+			count_judged(target, NSGATE_MATCH, skb->len);
+		return NF_ACCEPT;
+	}
+	verdict = nsgate_gate_judge(policy, skb, skb_network_offset(skb),
+				    state->pf == NFPROTO_IPV6 ?
+				    NSGATE_FRAME_IPV6 : NSGATE_FRAME_IPV4);
+	count_judged(target, verdict, skb->len);
+	if (!(verdict & NSGATE_DROP) || policy->dry)
+		return NF_ACCEPT;
+	nsgate_meter_drop(target->meter, point, proto, skb->len);
+	return NF_DROP;
+}
+
+static __always_inline unsigned int
+handle_packet(const struct nsgate_target *target, struct sk_buff *skb,
+	      const struct nf_hook_state *state, bool edge)
+{
+	bool ipv6 = state->pf == NFPROTO_IPV6;
+	const struct nsgate_policy *policy;
+	struct nsgate_packet packet;
+	enum nsgate_point point;
+	enum nsgate_proto proto;
+
+	if (ipv6)
+		parse_ipv6(&packet, skb);
+	else
+		parse_ipv4(&packet, skb);
+	point = NSGATE_IP_POINT(state->hook, ipv6);
+	proto = classify(packet.protocol);
+	nsgate_meter_add(target->meter, point, proto, skb->len);
+	if (!edge)
+		return NF_ACCEPT;
+
+	if (target->flow)
+		nsgate_flow_touch(target->flow, skb, &packet);
+	policy = rcu_dereference(target->gate.policy);
+	if (likely(!policy))
+		return NF_ACCEPT;
+	return judge_packet(target, policy, skb, state, point, proto);
+}
+
+/* Packets on their way through. */
 static unsigned int ip_hook(void *priv, struct sk_buff *skb,
 			    const struct nf_hook_state *state)
 {
-	const struct nsgate_target *target = priv;
-	bool ipv6 = state->pf == NFPROTO_IPV6;
-	u8 protocol;
+	return handle_packet(priv, skb, state, false);
+}
 
-	if (ipv6)
-		protocol = ipv6_protocol(skb);
-	else
-		protocol = header_byte(skb, offsetof(struct iphdr, protocol));
-	nsgate_meter_add(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
-			 classify(protocol), skb->len);
-	return NF_ACCEPT;
+/* Packets that enter or are sent: the flows, and where the gate stands. */
+static unsigned int ip_edge_hook(void *priv, struct sk_buff *skb,
+				 const struct nf_hook_state *state)
+{
+	return handle_packet(priv, skb, state, true);
 }
 
 static enum nsgate_frame classify_frame(__be16 protocol)
@@ -110,17 +193,125 @@ static enum nsgate_frame classify_frame(__be16 protocol)
 	}
 }
 
+/* What stands behind VLAN tags; moves @offset there. */
+static noinline __be16 skip_vlan_tags(const struct sk_buff *skb,
+				      __be16 protocol, int *offset)
+{
+	const struct vlan_hdr *tag;
+	struct vlan_hdr buf;
+	int i;
+
+	for (i = 0; i < VLAN_TAGS_MAX && eth_type_vlan(protocol); i++) {
+		tag = skb_header_pointer(skb, *offset, sizeof(buf), &buf);
+		if (!tag)
+			break;
+		protocol = tag->h_vlan_encapsulated_proto;
+		*offset += VLAN_HLEN;
+	}
+	return protocol;
+}
+
+/*
+ * What a frame that is sent is.  skb->protocol is what its sender says, and the
+ * sender may be a packet socket: only the frame itself can be believed.
+ */
+static enum nsgate_frame sent_frame(const struct sk_buff *skb,
+				    const struct net_device *dev, int *offset)
+{
+	const struct ethhdr *eth = (const struct ethhdr *)skb->data;
+	const u8 *version;
+	__be16 protocol;
+	u8 buf;
+
+	if (dev->type == ARPHRD_ETHER || dev->type == ARPHRD_LOOPBACK) {
+		*offset = ETH_HLEN;
+		if (unlikely(skb_headlen(skb) < ETH_HLEN))
+			return NSGATE_FRAME_OTHER;
+		protocol = eth->h_proto;
+		if (unlikely(eth_type_vlan(protocol)))
+			protocol = skip_vlan_tags(skb, protocol, offset);
+		return classify_frame(protocol);
+	}
+	*offset = skb_network_offset(skb);
+	version = skb_header_pointer(skb, *offset, sizeof(buf), &buf);
+	if (version && *version >> 4 == 4)
+		return NSGATE_FRAME_IPV4;
+	if (version && *version >> 4 == 6)
+		return NSGATE_FRAME_IPV6;
+	return skb->protocol == htons(ETH_P_ARP) ? NSGATE_FRAME_ARP :
+						   NSGATE_FRAME_OTHER;
+}
+
+/* What a frame that came in is: the device has looked at it. */
+static enum nsgate_frame received_frame(const struct sk_buff *skb, int *offset)
+{
+	__be16 protocol = skb->protocol;
+
+	*offset = skb_network_offset(skb);
+	if (unlikely(eth_type_vlan(protocol)))
+		protocol = skip_vlan_tags(skb, protocol, offset);
+	return classify_frame(protocol);
+}
+
+/*
+ * Whether a frame that may pass is counted here for the gate: those of IP are
+ * at prerouting and output, but packet sockets send past output, and what isn't
+ * IP is seen by devices only.
+ */
+static bool counts_here(const struct sk_buff *skb, enum nsgate_point point,
+			enum nsgate_frame frame)
+{
+	bool ip = frame == NSGATE_FRAME_IPV4 || frame == NSGATE_FRAME_IPV6;
+
+	if (point == NSGATE_INGRESS)
+		return !ip;
+	if (skb->skb_iif) /* came in by another device */
+		return false;
+	return !ip || (skb->sk && skb->sk->sk_family == AF_PACKET);
+}
+
+static noinline unsigned int judge_frame(const struct nsgate_target *target,
+					 const struct nsgate_policy *policy,
+					 struct sk_buff *skb,
+					 enum nsgate_point point,
+					 enum nsgate_frame frame, int offset)
+{
+	unsigned int verdict;
+
+	if (unlikely(policy->dry && !counts_here(skb, point, frame)))
+		return NF_ACCEPT;
+	verdict = nsgate_gate_judge(policy, skb, offset, frame);
+	if (policy->dry || !(verdict & NSGATE_DROP)) {
+		if (verdict && counts_here(skb, point, frame))
+			count_judged(target, verdict, skb->len);
+		return NF_ACCEPT;
+	}
+	count_judged(target, verdict, skb->len);
+	nsgate_meter_drop(target->meter, point, frame, skb->len);
+	return NF_DROP;
+}
+
 static unsigned int device_hook(void *priv, struct sk_buff *skb,
 				const struct nf_hook_state *state)
 {
 	const struct nsgate_target *target = priv;
-	enum nsgate_point point = NSGATE_INGRESS;
+	const struct nsgate_policy *policy;
+	enum nsgate_frame frame;
+	enum nsgate_point point;
+	int offset;
 
-	if (state->hook == NF_NETDEV_EGRESS)
+	if (state->hook == NF_NETDEV_INGRESS) {
+		point = NSGATE_INGRESS;
+		frame = received_frame(skb, &offset);
+	} else {
 		point = NSGATE_EGRESS;
-	nsgate_meter_add(target->meter, point, classify_frame(skb->protocol),
-			 skb->len);
-	return NF_ACCEPT;
+		frame = sent_frame(skb, state->out, &offset);
+	}
+	nsgate_meter_add(target->meter, point, frame, skb->len);
+	policy = rcu_dereference(target->gate.policy);
+	if (likely(!policy))
+		return NF_ACCEPT;
+	return judge_frame(target, policy, skb, point, frame, offset);
 }
 
 /* The first priority, so that nothing is changed or dropped before us. */
@@ -132,15 +323,15 @@ static unsigned int device_hook(void *priv, struct sk_buff *skb,
 }
 
 static const struct nf_hook_ops ip_ops[] = {
-	HOOK(ip_hook, NFPROTO_IPV4, NF_INET_PRE_ROUTING),
+	HOOK(ip_edge_hook, NFPROTO_IPV4, NF_INET_PRE_ROUTING),
 	HOOK(ip_hook, NFPROTO_IPV4, NF_INET_LOCAL_IN),
 	HOOK(ip_hook, NFPROTO_IPV4, NF_INET_FORWARD),
-	HOOK(ip_hook, NFPROTO_IPV4, NF_INET_LOCAL_OUT),
+	HOOK(ip_edge_hook, NFPROTO_IPV4, NF_INET_LOCAL_OUT),
 	HOOK(ip_hook, NFPROTO_IPV4, NF_INET_POST_ROUTING),
-	HOOK(ip_hook, NFPROTO_IPV6, NF_INET_PRE_ROUTING),
+	HOOK(ip_edge_hook, NFPROTO_IPV6, NF_INET_PRE_ROUTING),
 	HOOK(ip_hook, NFPROTO_IPV6, NF_INET_LOCAL_IN),
 	HOOK(ip_hook, NFPROTO_IPV6, NF_INET_FORWARD),
-	HOOK(ip_hook, NFPROTO_IPV6, NF_INET_LOCAL_OUT),
+	HOOK(ip_edge_hook, NFPROTO_IPV6, NF_INET_LOCAL_OUT),
 	HOOK(ip_hook, NFPROTO_IPV6, NF_INET_POST_ROUTING),
 };
 
@@ -226,9 +417,12 @@ static int device_event(struct notifier_block *notifier, unsigned long event,
 	switch (event) {
 	case NETDEV_REGISTER:
 		err = add_device(target, dev);
-		if (err)
-			net_err_ratelimited("nsgate: device %s of net:[%u] can't be hooked: %d\n",
+		if (err) {
+			/* A device that is moved here comes all the same. */
+			WRITE_ONCE(target->ingress_judged, false);
+			net_err_ratelimited("nsgate: device %s of net:[%u] can't be hooked: error %d\n",
 					    dev->name, target->inode, err);
+		}
 		return notifier_from_errno(err);
 	case NETDEV_UNREGISTER:
 		remove_device(target, dev);
@@ -241,25 +435,25 @@ int nsgate_hook_register(struct nsgate_target *target, struct net *net)
 {
 	int i, err;
 
+	INIT_LIST_HEAD(&target->devices);
+	target->ingress_judged = IS_ENABLED(CONFIG_NETFILTER_INGRESS);
+	target->notifier.notifier_call = device_event;
+	err = register_netdevice_notifier_net(net, &target->notifier);
+	if (err)
+		return err;
+
 	static_assert(sizeof(ip_ops) == sizeof(target->ops));
 	memcpy(target->ops, ip_ops, sizeof(ip_ops));
 	for (i = 0; i < ARRAY_SIZE(target->ops); i++)
 		target->ops[i].priv = target;
 	err = nf_register_net_hooks(net, target->ops, ARRAY_SIZE(target->ops));
 	if (err)
-		return err;
-
-	INIT_LIST_HEAD(&target->devices);
-	target->notifier.notifier_call = device_event;
-	err = register_netdevice_notifier_net(net, &target->notifier);
-	if (err)
-		nf_unregister_net_hooks(net, target->ops,
-					ARRAY_SIZE(target->ops));
+		unregister_netdevice_notifier_net(net, &target->notifier);
 	return err;
 }
 
 void nsgate_hook_unregister(struct nsgate_target *target, struct net *net)
 {
-	unregister_netdevice_notifier_net(net, &target->notifier);
 	nf_unregister_net_hooks(net, target->ops, ARRAY_SIZE(target->ops));
+	unregister_netdevice_notifier_net(net, &target->notifier);
 }

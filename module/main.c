@@ -8,6 +8,8 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
+#include <linux/string_helpers.h>
+#include <linux/sysfs.h>
 
 #include "nsgate.h"
 
@@ -22,7 +24,7 @@ static int inode_set(const char *text, const struct kernel_param *kp)
 {
 	int err;
 
-	err = nsgate_target_may_control();
+	err = nsgate_proc_may_control();
 	if (err)
 		return err;
 	switch (stage) {
@@ -56,6 +58,60 @@ module_param_cb(inode, &inode_ops, NULL, 0600);
 MODULE_PARM_DESC(inode,
 		 "Proc inodes of the network namespaces to bind to, comma separated (\"+N\" and \"-N\" bind and release one)");
 
+static struct nsgate_config config = { .flows = 1024 };
+
+static int flows_set(const char *text, const struct kernel_param *kp)
+{
+	unsigned int flows;
+
+	if (kstrtouint(text, 10, &flows) || flows > NSGATE_FLOWS_MAX) {
+		pr_err("flows: \"%*pE\" is not 0 to %u\n",
+		       (int)strnlen(text, 32), text, NSGATE_FLOWS_MAX);
+		return -EINVAL;
+	}
+	config.flows = flows;
+	return 0;
+}
+
+static const struct kernel_param_ops flows_ops = {
+	.set = flows_set,
+	.get = param_get_uint,
+};
+module_param_cb(flows, &flows_ops, &config.flows, 0400);
+MODULE_PARM_DESC(flows,
+		 "Flow entries per CPU and target, rounded up to a power of two; 0 for none (default 1024)");
+
+static int policy_set(const char *text, const struct kernel_param *kp)
+{
+	static const char *const policies[] = { "accept", "drop" };
+	int i = sysfs_match_string(policies, text);
+
+	if (i < 0) {
+		pr_err("policy: \"%*pE\" is neither accept nor drop\n",
+		       (int)strnlen(text, 32), text);
+		return -EINVAL;
+	}
+	config.drop = i;
+	return 0;
+}
+
+static int policy_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", config.drop ? "drop" : "accept");
+}
+
+static const struct kernel_param_ops policy_ops = {
+	.set = policy_set,
+	.get = policy_get,
+};
+module_param_cb(policy, &policy_ops, NULL, 0400);
+MODULE_PARM_DESC(policy,
+		 "What the gate of a new target does: accept (default) or drop");
+
+module_param_named(gate_init_net, config.gate_init_net, bool, 0400);
+MODULE_PARM_DESC(gate_init_net,
+		 "Whether the gate may cut off the initial network namespace (default no)");
+
 static int __init bind_initial_targets(void)
 {
 	int err = 0;
@@ -75,7 +131,7 @@ static int __init nsgate_init(void)
 {
 	int err;
 
-	err = nsgate_target_init();
+	err = nsgate_target_init(&config);
 	if (err)
 		return err;
 

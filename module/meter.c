@@ -63,23 +63,38 @@ void nsgate_meter_add(struct nsgate_meter __percpu *meter,
 	add(meter, &meter->seen[point][proto], len);
 }
 
-static struct nsgate_count read_count(const struct nsgate_meter *meter,
-				      const struct nsgate_count *count)
+void nsgate_meter_drop(struct nsgate_meter __percpu *meter,
+		       enum nsgate_point point, unsigned int proto,
+		       unsigned int len)
 {
-	struct nsgate_count copy;
+	add(meter, &meter->dropped[point][proto], len);
+}
+
+void nsgate_meter_judge(struct nsgate_meter __percpu *meter,
+			enum nsgate_judged judged, unsigned int len)
+{
+	add(meter, &meter->judged[judged], len);
+}
+
+/* Adds what one CPU has counted. */
+static void add_up(struct nsgate_count *sum, const struct nsgate_meter *meter,
+		   const struct nsgate_count *count)
+{
 	unsigned int start;
+	u64 packets, bytes;
 
 	do {
 		start = u64_stats_fetch_begin(&meter->syncp);
-		copy.packets = READ_ONCE(count->packets);
-		copy.bytes = READ_ONCE(count->bytes);
+		packets = READ_ONCE(count->packets);
+		bytes = READ_ONCE(count->bytes);
 	} while (u64_stats_fetch_retry(&meter->syncp, start));
-	return copy;
+	sum->packets += packets;
+	sum->bytes += bytes;
 }
 
 void nsgate_meter_sum(const struct nsgate_meter __percpu *meter,
 		      enum nsgate_point point,
-		      struct nsgate_count sum[NSGATE_PROTOS])
+		      struct nsgate_sum sum[NSGATE_PROTOS])
 {
 	int cpu, proto;
 
@@ -88,11 +103,24 @@ void nsgate_meter_sum(const struct nsgate_meter __percpu *meter,
 		const struct nsgate_meter *this = per_cpu_ptr(meter, cpu);
 
 		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
-			struct nsgate_count count;
-
-			count = read_count(this, &this->seen[point][proto]);
-			sum[proto].packets += count.packets;
-			sum[proto].bytes += count.bytes;
+			add_up(&sum[proto].seen, this,
+			       &this->seen[point][proto]);
+			add_up(&sum[proto].dropped, this,
+			       &this->dropped[point][proto]);
 		}
 	}
+}
+
+u64 nsgate_meter_sum_judged(const struct nsgate_meter __percpu *meter,
+			    enum nsgate_judged judged)
+{
+	struct nsgate_count sum = {};
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const struct nsgate_meter *this = per_cpu_ptr(meter, cpu);
+
+		add_up(&sum, this, &this->judged[judged]);
+	}
+	return sum.packets;
 }

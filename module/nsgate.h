@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of nsgate share, a section for each of them.  Calls go one
- * way: main -> target -> {hook, proc} -> meter.
+ * way: main -> target -> {hook, proc} -> {meter, flow, gate}.
  */
 #ifndef NSGATE_H
 #define NSGATE_H
 
+#include <linux/bits.h>
+#include <linux/in6.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/netfilter.h>
 #include <linux/notifier.h>
 #include <linux/types.h>
@@ -88,14 +91,30 @@ struct nsgate_count {
 };
 
 /**
+ * enum nsgate_judged - what the gate has done with packets
+ * @NSGATE_EXCEPTED: found them to be an exception
+ * @NSGATE_DROPPED: dropped them, or would have, were it not a dry run
+ * @NSGATE_JUDGED: how many there are
+ */
+enum nsgate_judged {
+	NSGATE_EXCEPTED,
+	NSGATE_DROPPED,
+	NSGATE_JUDGED
+};
+
+/**
  * struct nsgate_meter - what one CPU has counted for one target
  * @seen: by point, and by enum nsgate_proto or enum nsgate_frame
+ * @dropped: those of them that the gate dropped there
+ * @judged: what the gate did with packets, each of them counted once
  * @syncp: lets 32-bit readers see whole 64-bit values
  *
  * Only its own CPU writes it.
  */
 struct nsgate_meter {
 	struct nsgate_count seen[NSGATE_POINTS][NSGATE_PROTOS];
+	struct nsgate_count dropped[NSGATE_POINTS][NSGATE_PROTOS];
+	struct nsgate_count judged[NSGATE_JUDGED];
 	struct u64_stats_sync syncp;
 };
 
@@ -129,6 +148,51 @@ void nsgate_meter_add(struct nsgate_meter __percpu *meter,
 		      unsigned int len);
 
 /**
+ * nsgate_meter_drop() - count one packet that is dropped where it was counted
+ * @meter: the target's meter
+ * @point: where the packet is
+ * @proto: its class
+ * @len: its length in bytes
+ *
+ * Context: Any but hard interrupt; takes no lock.
+ */
+void nsgate_meter_drop(struct nsgate_meter __percpu *meter,
+		       enum nsgate_point point, unsigned int proto,
+		       unsigned int len);
+
+/**
+ * nsgate_meter_judge() - count one packet for the gate
+ * @meter: the target's meter
+ * @judged: what the gate did with it
+ * @len: its length in bytes
+ *
+ * Context: Any but hard interrupt; takes no lock.
+ */
+void nsgate_meter_judge(struct nsgate_meter __percpu *meter,
+			enum nsgate_judged judged, unsigned int len);
+
+/**
+ * struct nsgate_sum - what all CPUs counted of a class at a point
+ * @seen: all packets
+ * @dropped: those of them that the gate dropped there
+ */
+struct nsgate_sum {
+	struct nsgate_count seen;
+	struct nsgate_count dropped;
+};
+
+/**
+ * nsgate_meter_sum_judged() - sum up what all CPUs counted for the gate
+ * @meter: the target's meter
+ * @judged: what the gate did
+ *
+ * Context: Any but hard interrupt; takes no lock.
+ * Return: the number of packets.
+ */
+u64 nsgate_meter_sum_judged(const struct nsgate_meter __percpu *meter,
+			    enum nsgate_judged judged);
+
+/**
  * nsgate_meter_sum() - sum up what all CPUs counted at one point
  * @meter: the target's meter
  * @point: the point
@@ -141,9 +205,244 @@ void nsgate_meter_add(struct nsgate_meter __percpu *meter,
  */
 void nsgate_meter_sum(const struct nsgate_meter __percpu *meter,
 		      enum nsgate_point point,
-		      struct nsgate_count sum[NSGATE_PROTOS]);
+		      struct nsgate_sum sum[NSGATE_PROTOS]);
+
+/* ---- flow.c: per-CPU flow tables ---- */
+
+/* Most entries that a table can have, for each CPU. */
+#define NSGATE_FLOWS_MAX 65536
+
+/**
+ * struct nsgate_packet - what is known of an IP packet once it is parsed
+ * @ipv6: whether it is IPv6
+ * @fragment: whether it is a later fragment, which has no transport header
+ * @protocol: its transport protocol, IPPROTO_*
+ * @transport: where its transport header begins, in bytes from skb->data
+ */
+struct nsgate_packet {
+	bool ipv6;
+	bool fragment;
+	u8 protocol;
+	int transport;
+};
+
+/**
+ * struct nsgate_flow_key - a flow: a 5-tuple, or a 3-tuple if it has no ports
+ * @v4: IPv4 source and destination; what is left of @words is 0
+ * @v6: IPv6 source and destination
+ * @words: both addresses, to compare them
+ * @ports: source and destination port
+ * @both_ports: both ports, to compare them
+ * @protocol: transport protocol, IPPROTO_*
+ * @flags: NSGATE_FLOW_*
+ * @weight: of the entry of a table, 0 elsewhere: fills the struct up
+ */
+struct nsgate_flow_key {
+	union {
+		__be32 v4[2];
+		struct in6_addr v6[2];
+		u64 words[4];
+	};
+	union {
+		__be16 ports[2];
+		u32 both_ports;
+	};
+	u8 protocol;
+	u8 flags;
+	u16 weight;
+};
+
+#define NSGATE_FLOW_USED BIT(0) /* tells a flow from a free entry */
+#define NSGATE_FLOW_IPV6 BIT(1)
+#define NSGATE_FLOW_PORTS BIT(2)
+
+/**
+ * struct nsgate_flow_row - a flow, as all CPUs together have seen it
+ * @key: the flow
+ * @packets: number of skbs
+ * @bytes: sum of their skb->len
+ * @age_ms: milliseconds since it got its entry
+ * @idle_ms: milliseconds since its last packet
+ */
+struct nsgate_flow_row {
+	struct nsgate_flow_key key;
+	u64 packets;
+	u64 bytes;
+	u32 age_ms;
+	u32 idle_ms;
+};
+
+/**
+ * struct nsgate_flow_usage - how full a table is
+ * @capacity: entries that there are, of all CPUs
+ * @entries: entries that are used; a flow has one on each CPU that saw it
+ * @evicted: number of times that a flow lost its entry or was refused one
+ */
+struct nsgate_flow_usage {
+	u64 capacity;
+	u64 entries;
+	u64 evicted;
+};
+
+struct nsgate_flow;
+
+/**
+ * nsgate_flow_alloc() - allocate a flow table
+ * @entries: entries for each CPU, 1 to NSGATE_FLOWS_MAX; rounded up to a power
+ *	of two
+ *
+ * Context: Process context, may sleep.
+ * Return: the table, or NULL if there is no memory.
+ */
+struct nsgate_flow *nsgate_flow_alloc(unsigned int entries);
+
+/**
+ * nsgate_flow_free() - free a flow table that nothing writes any more
+ * @flow: the table, or NULL
+ *
+ * Context: Process context, may sleep. The caller has waited for the packets
+ * that were in a hook.
+ */
+void nsgate_flow_free(struct nsgate_flow *flow);
+
+/**
+ * nsgate_flow_touch() - count a packet for its flow
+ * @flow: the target's table
+ * @skb: the packet, at a hook of IP
+ * @packet: what is known of it
+ *
+ * Context: Any but hard interrupt; takes no lock.
+ */
+void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
+		       const struct nsgate_packet *packet);
+
+/**
+ * nsgate_flow_usage() - tell how full a table is
+ * @flow: the target's table, or NULL
+ * @usage: filled in
+ *
+ * Context: Any but hard interrupt; takes no lock.
+ */
+void nsgate_flow_usage(const struct nsgate_flow *flow,
+		       struct nsgate_flow_usage *usage);
+
+/**
+ * nsgate_flow_snapshot() - list the flows of a table, most bytes first
+ * @flow: the target's table, or NULL
+ * @rows: set to the list, which the caller frees with kvfree()
+ *
+ * Packets go on meanwhile: each row is true of some moment of its own.
+ *
+ * Context: Process context, may sleep.
+ * Return: the number of rows, or -ENOMEM.
+ */
+int nsgate_flow_snapshot(const struct nsgate_flow *flow,
+			 struct nsgate_flow_row **rows);
+
+/* ---- gate.c: policy and exception program ---- */
+
+/* The longest command: a program of all the instructions that BPF allows. */
+#define NSGATE_GATE_TEXT_MAX (128 * 1024)
+
+struct bpf_prog;
+struct sock_filter;
+
+/**
+ * struct nsgate_policy - what a gate does with packets; never changes
+ * @drop: drop all but the exceptions, rather than only them
+ * @dry: only count what would be dropped
+ * @prog: tells what an exception is; NULL if there is none
+ * @insns: the program as it was written
+ * @count: its length in instructions
+ * @label: what the writer said of it, or NULL
+ */
+struct nsgate_policy {
+	bool drop;
+	bool dry;
+	struct bpf_prog *prog;
+	struct sock_filter *insns;
+	unsigned int count;
+	char *label;
+};
+
+/**
+ * struct nsgate_gate - the gate of a target
+ * @policy: the policy in force; NULL lets all pass; readers under RCU, writers
+ *	hold @lock
+ * @lock: one writer at a time
+ * @may_drop: whether a policy may cut the target off; set once
+ */
+struct nsgate_gate {
+	struct nsgate_policy __rcu *policy;
+	struct mutex lock; /* protects policy against other writers */
+	bool may_drop;
+};
+
+/* What nsgate_gate_judge() says of a packet. */
+#define NSGATE_MATCH BIT(0) /* it is an exception */
+#define NSGATE_DROP BIT(1) /* it is to be dropped, were it not a dry run */
+
+/**
+ * nsgate_gate_init() - make a gate ready
+ * @gate: the gate
+ * @may_drop: whether a policy may cut the target off
+ * @drop: begin with dropping all, rather than with letting all pass
+ *
+ * Context: Process context, may sleep.
+ * Return: 0; -EPERM if it should begin with what it may not; or -ENOMEM.
+ */
+int nsgate_gate_init(struct nsgate_gate *gate, bool may_drop, bool drop);
+
+/**
+ * nsgate_gate_exit() - free what a gate holds
+ * @gate: the gate, which no packet asks any more
+ *
+ * Context: Process context, may sleep.
+ */
+void nsgate_gate_exit(struct nsgate_gate *gate);
+
+/**
+ * nsgate_gate_write() - put another policy in force
+ * @gate: the gate
+ * @text: the command, one line; is written into
+ * @why: set to a reason if there is an error
+ *
+ * When it returns, no packet is judged by the old policy any more.
+ *
+ * Context: Process context, may sleep. Takes the gate's lock.
+ * Return: 0; -EINVAL if the text is malformed or the program is none; -E2BIG
+ * if it is too long; -EPERM if this target may not be cut off; -ENOMEM. On an
+ * error the old policy stays in force.
+ */
+int nsgate_gate_write(struct nsgate_gate *gate, char *text, const char **why);
+
+/**
+ * nsgate_gate_judge() - say what a policy does with a packet
+ * @policy: the policy
+ * @skb: the packet; the same before and after
+ * @offset: where its network header begins, in bytes from skb->data
+ * @frame: what it is
+ *
+ * Context: RCU read side, any but hard interrupt.
+ * Return: NSGATE_MATCH and NSGATE_DROP, each set or not.
+ */
+unsigned int nsgate_gate_judge(const struct nsgate_policy *policy,
+			       struct sk_buff *skb, int offset,
+			       enum nsgate_frame frame);
 
 /* ---- target.c: targets, their life and death ---- */
+
+/**
+ * struct nsgate_config - what a target begins with
+ * @flows: entries of its flow table for each CPU, 0 for no table
+ * @drop: whether its gate drops all
+ * @gate_init_net: whether the initial network namespace may be cut off
+ */
+struct nsgate_config {
+	unsigned int flows;
+	bool drop;
+	bool gate_init_net;
+};
 
 /**
  * struct nsgate_net - what every network namespace holds of nsgate
@@ -171,6 +470,9 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
 /**
  * struct nsgate_target - a network namespace that nsgate is bound to
  * @meter: its counters
+ * @flow: its flows, or NULL if none are kept
+ * @gate: its gate
+ * @ingress_judged: whether all that comes in by its devices is judged there
  * @ops: its hooks for IP, whose priv is this target
  * @notifier: tells when devices come and go
  * @devices: struct nsgate_device of each device that has hooks, RTNL
@@ -187,10 +489,13 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  * @gone_at: when it died, in seconds since boot; UINT_MAX while it lives
  * @host: its directory in the host view, target lock
  *
- * The packet path reads the meter only, and nothing of it changes after bind.
+ * The packet path reads what stands first.
  */
 struct nsgate_target {
 	struct nsgate_meter __percpu *meter;
+	struct nsgate_flow *flow;
+	struct nsgate_gate gate;
+	bool ingress_judged;
 
 	struct nf_hook_ops ops[2 * NF_INET_NUMHOOKS];
 	struct notifier_block notifier;
@@ -209,11 +514,12 @@ struct nsgate_target {
 
 /**
  * nsgate_target_init() - give every namespace its slot; no target is bound yet
+ * @config: what targets begin with; must stay
  *
  * Context: Process context, may sleep.
  * Return: 0, or the error of what could not be registered.
  */
-int nsgate_target_init(void);
+int nsgate_target_init(const struct nsgate_config *config);
 
 /**
  * nsgate_target_exit() - take the slots away again
@@ -228,14 +534,6 @@ void nsgate_target_exit(void);
  * Context: Process context, may sleep. Takes the target lock.
  */
 void nsgate_target_release_all(void);
-
-/**
- * nsgate_target_may_control() - whether the current task may control targets
- *
- * Context: Process context.
- * Return: 0; or -EPERM, and the log says why.
- */
-int nsgate_target_may_control(void);
 
 /**
  * nsgate_target_write() - bind and release as a text says, wholly or not at all
@@ -286,6 +584,14 @@ int nsgate_hook_register(struct nsgate_target *target, struct net *net);
 void nsgate_hook_unregister(struct nsgate_target *target, struct net *net);
 
 /* ---- proc.c: /proc/net/nsgate ---- */
+
+/**
+ * nsgate_proc_may_control() - whether the current task may control targets
+ *
+ * Context: Process context.
+ * Return: 0; or -EPERM, and the log says why.
+ */
+int nsgate_proc_may_control(void);
 
 /**
  * nsgate_proc_init() - create the host view

@@ -7,10 +7,21 @@
  * for the readers that are in it, and later reads fail.  So no reader may wait
  * for somebody who removes entries.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/in.h>
+#include <linux/mm.h>
 #include <linux/netdevice.h>
+#include <linux/nsproxy.h>
 #include <linux/proc_fs.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string_helpers.h>
 #include <linux/timekeeping.h>
+#include <linux/uaccess.h>
 #include <net/net_namespace.h>
 
 #include "nsgate.h"
@@ -48,10 +59,36 @@ static int namespaces_show(struct seq_file *seq, void *v)
 	return 0;
 }
 
+static const char *policy_name(const struct nsgate_policy *policy)
+{
+	return policy && policy->drop ? "drop" : "accept";
+}
+
+/* The policy and its program, as they are written. */
+static void show_policy(struct seq_file *seq,
+			const struct nsgate_policy *policy)
+{
+	unsigned int i;
+
+	seq_printf(seq, "policy %s%s\n", policy && policy->dry ? "dry " : "",
+		   policy_name(policy));
+	if (!policy || !policy->prog) {
+		seq_puts(seq, "except none\n");
+		return;
+	}
+	seq_printf(seq, "except %u", policy->count);
+	for (i = 0; i < policy->count; i++)
+		seq_printf(seq, ",%u %u %u %u", policy->insns[i].code,
+			   policy->insns[i].jt, policy->insns[i].jf,
+			   policy->insns[i].k);
+	seq_puts(seq, "\n");
+}
+
 static int state_show(struct seq_file *seq, void *v)
 {
 	const struct nsgate_target *target = seq->private;
 	unsigned int until, devices = 0;
+	struct nsgate_flow_usage usage;
 	struct net *net;
 
 	until = min_t(unsigned int, ktime_get_boottime_seconds(),
@@ -68,6 +105,16 @@ static int state_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "cookie %llu\n", target->cookie);
 	seq_printf(seq, "bound_seconds %u\n", until - target->bound_at);
 	seq_printf(seq, "devices %u\n", devices);
+
+	rcu_read_lock();
+	show_policy(seq, rcu_dereference(target->gate.policy));
+	rcu_read_unlock();
+
+	nsgate_flow_usage(target->flow, &usage);
+	seq_printf(seq, "flow_capacity %llu\n", usage.capacity);
+	seq_printf(seq, "flow_entries %llu\n", usage.entries);
+	seq_printf(seq, "flow_evicted %llu\n", usage.evicted);
+
 	seq_puts(seq, "hooks ipv4");
 	if (IS_ENABLED(CONFIG_IPV6))
 		seq_puts(seq, " ipv6");
@@ -117,29 +164,32 @@ static const struct {
 #endif
 };
 
-static void show_count(struct seq_file *seq, enum nsgate_point point,
-		       const char *proto, const struct nsgate_count *count)
+static void show_sum(struct seq_file *seq, enum nsgate_point point,
+		     const char *proto, const struct nsgate_sum *sum)
 {
-	seq_printf(seq, "%s %s %llu %llu 0 0\n", points[point].name, proto,
-		   count->packets, count->bytes);
+	seq_printf(seq, "%s %s %llu %llu %llu %llu\n", points[point].name,
+		   proto, sum->seen.packets, sum->seen.bytes,
+		   sum->dropped.packets, sum->dropped.bytes);
 }
 
 static void show_point(struct seq_file *seq, const struct nsgate_target *target,
 		       enum nsgate_point point)
 {
-	struct nsgate_count sum[NSGATE_PROTOS], all = {};
+	struct nsgate_sum sum[NSGATE_PROTOS], all = {};
 	int proto;
 
 	nsgate_meter_sum(target->meter, point, sum);
 	for (proto = 0; proto < NSGATE_PROTOS; proto++) {
-		all.packets += sum[proto].packets;
-		all.bytes += sum[proto].bytes;
+		all.seen.packets += sum[proto].seen.packets;
+		all.seen.bytes += sum[proto].seen.bytes;
+		all.dropped.packets += sum[proto].dropped.packets;
+		all.dropped.bytes += sum[proto].dropped.bytes;
 	}
-	show_count(seq, point, "all", &all);
+	show_sum(seq, point, "all", &all);
 	for (proto = 0; proto < NSGATE_PROTOS; proto++) {
-		if (sum[proto].packets)
-			show_count(seq, point, points[point].protos[proto],
-				   &sum[proto]);
+		if (sum[proto].seen.packets)
+			show_sum(seq, point, points[point].protos[proto],
+				 &sum[proto]);
 	}
 }
 
@@ -155,13 +205,230 @@ static int stats_show(struct seq_file *seq, void *v)
 	return 0;
 }
 
+/* What was so when the file was opened. */
+struct flows {
+	struct nsgate_flow_row *rows;
+	int count;
+};
+
+static void *flows_start(struct seq_file *seq, loff_t *pos)
+{
+	const struct flows *flows = seq->private;
+
+	if (!*pos)
+		return SEQ_START_TOKEN;
+	return *pos <= flows->count ? flows->rows + *pos - 1 : NULL;
+}
+
+static void *flows_next(struct seq_file *seq, void *v, loff_t *pos)
+{
+	++*pos;
+	return flows_start(seq, pos);
+}
+
+static void flows_stop(struct seq_file *seq, void *v)
+{
+}
+
+static void show_protocol(struct seq_file *seq, u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return seq_puts(seq, "tcp");
+	case IPPROTO_UDP:
+		return seq_puts(seq, "udp");
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return seq_puts(seq, "icmp");
+	case IPPROTO_SCTP:
+		return seq_puts(seq, "sctp");
+	case IPPROTO_ESP:
+		return seq_puts(seq, "esp");
+	default:
+		return seq_printf(seq, "%u", protocol);
+	}
+}
+
+/* Source is end 0, destination is end 1. */
+static void show_end(struct seq_file *seq, const struct nsgate_flow_key *key,
+		     int end)
+{
+	bool ports = key->flags & NSGATE_FLOW_PORTS;
+
+	if (!(key->flags & NSGATE_FLOW_IPV6))
+		seq_printf(seq, " %pI4", &key->v4[end]);
+	else if (ports)
+		seq_printf(seq, " [%pI6c]", &key->v6[end]);
+	else
+		seq_printf(seq, " %pI6c", &key->v6[end]);
+	if (ports)
+		seq_printf(seq, ":%u", ntohs(key->ports[end]));
+}
+
+static int flows_show(struct seq_file *seq, void *v)
+{
+	const struct nsgate_flow_row *row = v;
+
+	if (v == SEQ_START_TOKEN) {
+		seq_puts(seq, "family proto source destination packets bytes age_ms idle_ms\n");
+		return 0;
+	}
+	seq_puts(seq, row->key.flags & NSGATE_FLOW_IPV6 ? "ipv6 " : "ipv4 ");
+	show_protocol(seq, row->key.protocol);
+	show_end(seq, &row->key, 0);
+	show_end(seq, &row->key, 1);
+	seq_printf(seq, " %llu %llu %u %u\n", row->packets, row->bytes,
+		   row->age_ms, row->idle_ms);
+	return 0;
+}
+
+static const struct seq_operations flows_seq_ops = {
+	.start = flows_start,
+	.next = flows_next,
+	.stop = flows_stop,
+	.show = flows_show,
+};
+
+static int flows_open(struct inode *inode, struct file *file)
+{
+	const struct nsgate_target *target = pde_data(inode);
+	struct flows *flows;
+
+	flows = __seq_open_private(file, &flows_seq_ops, sizeof(*flows));
+	if (!flows)
+		return -ENOMEM;
+	flows->count = nsgate_flow_snapshot(target->flow, &flows->rows);
+	if (flows->count < 0) {
+		seq_release_private(inode, file);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int flows_release(struct inode *inode, struct file *file)
+{
+	struct seq_file *seq = file->private_data;
+	struct flows *flows = seq->private;
+
+	kvfree(flows->rows);
+	return seq_release_private(inode, file);
+}
+
+static const struct proc_ops flows_proc_ops = {
+	.proc_open = flows_open,
+	.proc_read = seq_read,
+	.proc_lseek = seq_lseek,
+	.proc_release = flows_release,
+};
+
+/*
+ * A container may well have CAP_NET_ADMIN; only who also stands in the initial
+ * network namespace is the host.
+ */
+int nsgate_proc_may_control(void)
+{
+	if (capable(CAP_NET_ADMIN) &&
+	    net_eq(current->nsproxy->net_ns, &init_net))
+		return 0;
+	pr_warn_ratelimited("\"%*pE\" (%d) lacks CAP_NET_ADMIN, or is not in the initial network namespace\n",
+			    (int)strlen(current->comm), current->comm,
+			    task_pid_nr(current));
+	return -EPERM;
+}
+
+static int gate_show(struct seq_file *seq, void *v)
+{
+	const struct nsgate_target *target = seq->private;
+	const struct nsgate_policy *policy;
+
+	rcu_read_lock();
+	policy = rcu_dereference(target->gate.policy);
+	show_policy(seq, policy);
+	if (policy && policy->label)
+		seq_printf(seq, "label %s\n", policy->label);
+	rcu_read_unlock();
+	seq_printf(seq, "excepted %llu\n",
+		   nsgate_meter_sum_judged(target->meter, NSGATE_EXCEPTED));
+	seq_printf(seq, "dropped %llu\n",
+		   nsgate_meter_sum_judged(target->meter, NSGATE_DROPPED));
+	return 0;
+}
+
+/* Who opens the file to write is judged, whoever writes then. */
+static int gate_open(struct inode *inode, struct file *file)
+{
+	int err;
+
+	if (file->f_mode & FMODE_WRITE) {
+		err = nsgate_proc_may_control();
+		if (err)
+			return err;
+	}
+	return single_open(file, gate_show, pde_data(inode));
+}
+
+static int write_gate(struct nsgate_target *target, const char __user *buf,
+		      size_t len, const char **why)
+{
+	char *text;
+	int err;
+
+	*why = "the line is too long";
+	if (len > NSGATE_GATE_TEXT_MAX)
+		return -E2BIG;
+	*why = "no live network namespace";
+	if (!rcu_access_pointer(target->net))
+		return -ENXIO;
+	*why = "no memory";
+	text = kvmalloc(len + 1, GFP_KERNEL);
+	if (!text)
+		return -ENOMEM;
+	text[len] = '\0';
+	*why = "a text without NUL is needed";
+	if (copy_from_user(text, buf, len))
+		err = -EFAULT;
+	else if (strlen(text) != len)
+		err = -EINVAL;
+	else
+		err = nsgate_gate_write(&target->gate, text, why);
+	kvfree(text);
+	return err;
+}
+
+static ssize_t gate_write(struct file *file, const char __user *buf, size_t len,
+			  loff_t *pos)
+{
+	struct nsgate_target *target = pde_data(file_inode(file));
+	const char *why;
+	int err;
+
+	err = write_gate(target, buf, len, &why);
+	if (err) {
+		pr_err("gate of net:[%u]: %s: error %d\n", target->inode, why,
+		       err);
+		return err;
+	}
+	*pos += len;
+	return len;
+}
+
+static const struct proc_ops gate_proc_ops = {
+	.proc_open = gate_open,
+	.proc_read = seq_read,
+	.proc_write = gate_write,
+	.proc_lseek = seq_lseek,
+	.proc_release = single_release,
+};
+
 /* What there is of each target, in the host view and in its own. */
 static const struct {
 	const char *name;
 	int (*show)(struct seq_file *seq, void *v);
+	const struct proc_ops *ops; /* if it isn't simply shown */
 } files[] = {
-	{ "state", state_show },
-	{ "stats", stats_show },
+	{ .name = "state", .show = state_show },
+	{ .name = "stats", .show = stats_show },
+	{ .name = "flows", .ops = &flows_proc_ops },
 };
 
 static void remove_files(struct proc_dir_entry *dir, int n)
@@ -177,8 +444,12 @@ static int add_files(struct proc_dir_entry *dir, struct nsgate_target *target,
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		file = proc_create_single_data(files[i].name, mode, dir,
-					       files[i].show, target);
+		if (files[i].show)
+			file = proc_create_single_data(files[i].name, mode, dir,
+						       files[i].show, target);
+		else
+			file = proc_create_data(files[i].name, mode, dir,
+						files[i].ops, target);
 		if (!file) {
 			remove_files(dir, i);
 			return -ENOMEM;
@@ -217,6 +488,9 @@ int nsgate_proc_add_host(struct nsgate_target *target)
 		return -ENOMEM;
 	err = add_files(target->host, target, 0400, GLOBAL_ROOT_UID,
 			GLOBAL_ROOT_GID);
+	if (!err && !proc_create_data("gate", 0600, target->host,
+				      &gate_proc_ops, target))
+		err = -ENOMEM;
 	if (err)
 		nsgate_proc_remove_host(target);
 	return err;

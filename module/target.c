@@ -23,6 +23,7 @@
 #define TARGETS_MAX 256
 
 unsigned int nsgate_target_net_id __read_mostly;
+static const struct nsgate_config *defaults; /* set once, by init */
 
 /*
  * Protects the lists, their counts, and the life of every target.  Outermost
@@ -169,26 +170,46 @@ static struct nsgate_target *find_target(const struct list_head *list,
 
 static struct nsgate_target *target_alloc(struct net *net)
 {
+	bool may_drop = !net_eq(net, &init_net) || defaults->gate_init_net;
 	struct nsgate_target *target;
+	int err;
 
 	target = kzalloc(sizeof(*target), GFP_KERNEL);
 	if (!target)
-		return NULL;
-	target->meter = nsgate_meter_alloc();
-	if (!target->meter) {
-		kfree(target);
-		return NULL;
-	}
+		return ERR_PTR(-ENOMEM);
 	target->inode = net->ns.inum;
 	target->cookie = nsgate_net_cookie(net);
 	target->bound_at = ktime_get_boottime_seconds();
 	target->gone_at = UINT_MAX;
+
+	err = nsgate_gate_init(&target->gate, may_drop, defaults->drop);
+	if (err)
+		goto err_target;
+	err = -ENOMEM;
+	target->meter = nsgate_meter_alloc();
+	if (!target->meter)
+		goto err_gate;
+	if (defaults->flows) {
+		target->flow = nsgate_flow_alloc(defaults->flows);
+		if (!target->flow)
+			goto err_meter;
+	}
 	return target;
+
+err_meter:
+	nsgate_meter_free(target->meter);
+err_gate:
+	nsgate_gate_exit(&target->gate);
+err_target:
+	kfree(target);
+	return ERR_PTR(err);
 }
 
 static void target_free(struct nsgate_target *target)
 {
+	nsgate_flow_free(target->flow);
 	nsgate_meter_free(target->meter);
+	nsgate_gate_exit(&target->gate);
 	kfree(target);
 }
 
@@ -219,8 +240,8 @@ static struct nsgate_target *bind_net(struct net *net)
 	int err;
 
 	target = target_alloc(net);
-	if (!target) {
-		err = -ENOMEM;
+	if (IS_ERR(target)) {
+		err = PTR_ERR(target);
 		goto err_alloc;
 	}
 	err = show_on_host(target);
@@ -395,15 +416,16 @@ static int replace_all(const struct request *req, struct list_head *dead)
 static struct nsgate_count count_all(const struct nsgate_target *target,
 				     unsigned int hook)
 {
-	struct nsgate_count sum[NSGATE_PROTOS], all = {};
+	struct nsgate_sum sum[NSGATE_PROTOS];
+	struct nsgate_count all = {};
 	int ipv6, proto;
 
 	for (ipv6 = 0; ipv6 <= 1; ipv6++) {
 		nsgate_meter_sum(target->meter, NSGATE_IP_POINT(hook, ipv6),
 				 sum);
 		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
-			all.packets += sum[proto].packets;
-			all.bytes += sum[proto].bytes;
+			all.packets += sum[proto].seen.packets;
+			all.bytes += sum[proto].seen.bytes;
 		}
 	}
 	return all;
@@ -488,21 +510,6 @@ static int write_request(struct request *req, char *text)
 	return err;
 }
 
-/*
- * A container may well have CAP_NET_ADMIN; only who also stands in the initial
- * network namespace is the host.
- */
-int nsgate_target_may_control(void)
-{
-	if (capable(CAP_NET_ADMIN) &&
-	    net_eq(current->nsproxy->net_ns, &init_net))
-		return 0;
-	pr_warn_ratelimited("\"%*pE\" (%d) lacks CAP_NET_ADMIN, or is not in the initial network namespace\n",
-			    (int)strlen(current->comm), current->comm,
-			    task_pid_nr(current));
-	return -EPERM;
-}
-
 int nsgate_target_write(const char *text)
 {
 	struct request *req;
@@ -583,8 +590,9 @@ static struct pernet_operations target_net_ops = {
 	.size = sizeof(struct nsgate_net),
 };
 
-int nsgate_target_init(void)
+int nsgate_target_init(const struct nsgate_config *config)
 {
+	defaults = config;
 	return register_pernet_subsys(&target_net_ops);
 }
 

@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Per-CPU flow tables of fixed size.
+ *
+ * A table is a set-associative cache: a flow may stand in any entry of the set
+ * that its hash names.  Where a set is full, a new flow takes the place of the
+ * entry of the least weight, if it weighs as much itself.  An entry's weight is
+ * the number of its packets, and halves with each second that it is idle.  The
+ * weight of a flow that has no entry is estimated by a count-min sketch, which
+ * is halved whenever it has seen as many packets as it has counters.  So a
+ * flood of flows of one packet each can only push out its own kind, a flow that
+ * matters gets in with its first few packets, and one that has ended makes room.
+ *
+ * This is the admission policy of TinyLFU (Einziger, Friedman, Manes: TinyLFU:
+ * A Highly Efficient Cache Admission Policy, ACM Transactions on Storage 13,
+ * 2017), with exact counts for those who are in.
+ *
+ * Only its own CPU writes a table, with softirqs (on PREEMPT_RT: other tasks)
+ * kept out.  Readers are on any CPU, and try again when a sequence count tells
+ * that an entry may have changed while they copied it.
+ */
+#include <linux/bitops.h>
+#include <linux/bottom_half.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/hash.h>
+#include <linux/jhash.h>
+#include <linux/jiffies.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/seqlock.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/vmalloc.h>
+
+#include "nsgate.h"
+
+#define WAYS 16 /* entries in a set */
+#define TAGS_PER_WORD 8
+#define TAG_WORDS (WAYS / TAGS_PER_WORD)
+#define EACH_BYTE 0x0101010101010101ULL
+
+#define SKETCH_ROWS 2
+#define SKETCH_MIN 2048 /* counters in a row */
+
+/* An entry is a cache line. */
+struct flow_entry {
+	struct nsgate_flow_key key;
+	u64 packets;
+	u64 bytes;
+	u32 first; /* jiffies */
+	u32 last; /* jiffies */
+};
+
+/* A byte of the hash of each entry of a set, 0 if it is free. */
+struct flow_set {
+	u64 tags[TAG_WORDS];
+};
+
+struct flow_cpu {
+	seqcount_t seq;
+	u32 used; /* entries */
+	u64 evicted;
+	u32 misses; /* since the sketch was halved */
+	struct flow_set *sets;
+	struct flow_entry *entries;
+	u8 *sketch;
+};
+
+struct nsgate_flow {
+	u32 seed;
+	u32 ways; /* entries of a set that are used: fewer in the smallest */
+	u32 sets; /* a power of two */
+	u32 sketch_bits; /* of a row */
+	struct flow_cpu __percpu *cpu;
+};
+
+static void *alloc_zeroed(size_t n, size_t size, int cpu)
+{
+	/* Rather than let the kernel kill somebody for it, do without. */
+	return kvzalloc_node(array_size(n, size),
+			     GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
+			     cpu_to_node(cpu));
+}
+
+static int cpu_alloc(const struct nsgate_flow *flow, int cpu)
+{
+	struct flow_cpu *this = per_cpu_ptr(flow->cpu, cpu);
+
+	seqcount_init(&this->seq);
+	this->sets = alloc_zeroed(flow->sets, sizeof(*this->sets), cpu);
+	this->entries = alloc_zeroed(flow->sets * WAYS, sizeof(*this->entries),
+				     cpu);
+	this->sketch = alloc_zeroed(SKETCH_ROWS, BIT(flow->sketch_bits), cpu);
+	return this->sets && this->entries && this->sketch ? 0 : -ENOMEM;
+}
+
+struct nsgate_flow *nsgate_flow_alloc(unsigned int entries)
+{
+	struct nsgate_flow *flow;
+	int cpu;
+
+	BUILD_BUG_ON(sizeof(struct flow_entry) != 64);
+	flow = kzalloc(sizeof(*flow), GFP_KERNEL);
+	if (!flow)
+		return NULL;
+	entries = roundup_pow_of_two(entries);
+	flow->seed = get_random_u32();
+	flow->ways = min_t(u32, entries, WAYS);
+	flow->sets = entries / flow->ways;
+	flow->sketch_bits = ilog2(max_t(u32, entries, SKETCH_MIN));
+	flow->cpu = alloc_percpu(struct flow_cpu);
+	if (!flow->cpu)
+		goto err_flow;
+	for_each_possible_cpu(cpu) {
+		if (cpu_alloc(flow, cpu))
+			goto err_flow;
+	}
+	return flow;
+
+err_flow:
+	nsgate_flow_free(flow);
+	return NULL;
+}
+
+void nsgate_flow_free(struct nsgate_flow *flow)
+{
+	int cpu;
+
+	if (!flow)
+		return;
+	for_each_possible_cpu(cpu) {
+		const struct flow_cpu *this;
+
+		if (!flow->cpu)
+			break;
+		this = per_cpu_ptr(flow->cpu, cpu);
+		kvfree(this->sketch);
+		kvfree(this->entries);
+		kvfree(this->sets);
+	}
+	free_percpu(flow->cpu);
+	kfree(flow);
+}
+
+static bool has_ports(u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static __always_inline bool read_bytes(void *to, const struct sk_buff *skb,
+				       int offset, int len)
+{
+	const void *from = skb_header_pointer(skb, offset, len, to);
+
+	if (from && from != to)
+		memcpy(to, from, len);
+	return from;
+}
+
+static bool read_addresses(struct nsgate_flow_key *key,
+			   const struct sk_buff *skb, bool ipv6)
+{
+	int offset = skb_network_offset(skb);
+
+	if (ipv6) {
+		offset += offsetof(struct ipv6hdr, saddr);
+		return read_bytes(key->v6, skb, offset, sizeof(key->v6));
+	}
+	memset(key->words, 0, sizeof(key->words));
+	offset += offsetof(struct iphdr, saddr);
+	return read_bytes(key->v4, skb, offset, sizeof(key->v4));
+}
+
+static void read_ports(struct nsgate_flow_key *key, const struct sk_buff *skb,
+		       const struct nsgate_packet *packet)
+{
+	key->both_ports = 0;
+	if (packet->fragment || !has_ports(packet->protocol))
+		return;
+	if (read_bytes(key->ports, skb, packet->transport, sizeof(key->ports)))
+		key->flags |= NSGATE_FLOW_PORTS;
+}
+
+/* Fails for what is too short to have addresses. */
+static bool make_key(struct nsgate_flow_key *key, const struct sk_buff *skb,
+		     const struct nsgate_packet *packet)
+{
+	key->protocol = packet->protocol;
+	key->flags = NSGATE_FLOW_USED;
+	if (packet->ipv6)
+		key->flags |= NSGATE_FLOW_IPV6;
+	key->weight = 0;
+	read_ports(key, skb, packet);
+	return read_addresses(key, skb, packet->ipv6);
+}
+
+/*
+ * Seeded Jenkins hash: who forges addresses can't tell which of them meet in a
+ * set, and if he could, all that he wins is that set.
+ */
+static u32 hash_key(const struct nsgate_flow *flow,
+		    const struct nsgate_flow_key *key)
+{
+	u32 seed = flow->seed + key->protocol;
+
+	if (key->flags & NSGATE_FLOW_IPV6)
+		return jhash2((const u32 *)key->words, sizeof(key->words) / 4,
+			      jhash_1word(key->both_ports, seed));
+	return jhash_3words((__force u32)key->v4[0], (__force u32)key->v4[1],
+			    key->both_ports, seed);
+}
+
+static bool same_key(const struct nsgate_flow_key *a,
+		     const struct nsgate_flow_key *b)
+{
+	if (a->words[0] != b->words[0] || a->both_ports != b->both_ports ||
+	    a->protocol != b->protocol || a->flags != b->flags)
+		return false;
+	if (!(a->flags & NSGATE_FLOW_IPV6))
+		return true;
+	return a->words[1] == b->words[1] && a->words[2] == b->words[2] &&
+	       a->words[3] == b->words[3];
+}
+
+static u8 tag_of(u32 hash)
+{
+	return hash >> 24 ?: 1;
+}
+
+/*
+ * The top bit of each byte of @word that is 0; bytes above the lowest one may
+ * be in error.
+ */
+static u64 zero_bytes(u64 word)
+{
+	return (word - EACH_BYTE) & ~word & (EACH_BYTE << 7);
+}
+
+static struct flow_entry *find(const struct flow_cpu *this, u32 set, u8 tag,
+			       const struct nsgate_flow_key *key)
+{
+	struct flow_entry *entries = this->entries + set * WAYS;
+	int i;
+
+	for (i = 0; i < TAG_WORDS; i++) {
+		u64 hits = zero_bytes(this->sets[set].tags[i] ^
+				      tag * EACH_BYTE);
+
+		for (; hits; hits &= hits - 1) {
+			struct flow_entry *entry;
+
+			entry = entries + i * TAGS_PER_WORD + __ffs64(hits) / 8;
+			if (same_key(&entry->key, key))
+				return entry;
+		}
+	}
+	return NULL;
+}
+
+static u16 weight_now(const struct flow_entry *entry, u32 now)
+{
+	u32 seconds = (now - entry->last) / HZ;
+
+	return seconds < 16 ? entry->key.weight >> seconds : 0;
+}
+
+/* The next entry of a set to go; of those that weigh the same, the idlest. */
+static u32 lightest(const struct nsgate_flow *flow,
+		    const struct flow_entry *entries, u32 now)
+{
+	u32 way, best = 0;
+
+	for (way = 1; way < flow->ways; way++) {
+		int diff = weight_now(entries + way, now) -
+			   weight_now(entries + best, now);
+
+		if (diff < 0 ||
+		    (!diff && now - entries[way].last > now - entries[best].last))
+			best = way;
+	}
+	return best;
+}
+
+static u32 first_free(const struct nsgate_flow *flow,
+		      const struct flow_set *set)
+{
+	u32 way;
+
+	for (way = 0; way < flow->ways; way++) {
+		u64 tags = set->tags[way / TAGS_PER_WORD];
+
+		if (!(u8)(tags >> way % TAGS_PER_WORD * 8))
+			break;
+	}
+	return way;
+}
+
+static void set_tag(struct flow_set *set, u32 way, u8 tag)
+{
+	u64 *word = &set->tags[way / TAGS_PER_WORD];
+	u32 shift = way % TAGS_PER_WORD * 8;
+
+	*word &= ~(0xffULL << shift);
+	*word |= (u64)tag << shift;
+}
+
+static void halve_sketch(const struct nsgate_flow *flow, struct flow_cpu *this)
+{
+	u64 *word = (u64 *)this->sketch;
+	u64 *end = (u64 *)(this->sketch + (SKETCH_ROWS << flow->sketch_bits));
+
+	for (; word < end; word++)
+		*word = *word >> 1 & EACH_BYTE * 0x7f;
+	this->misses = 0;
+}
+
+/* Counts a packet of a flow without entry; tells how many there were lately. */
+static u8 estimate(const struct nsgate_flow *flow, struct flow_cpu *this,
+		   u32 hash)
+{
+	u32 bits = flow->sketch_bits;
+	u8 *a = this->sketch + (hash & (BIT(bits) - 1));
+	u8 *b = this->sketch + BIT(bits) + hash_32(hash, bits);
+	u8 least = min(*a, *b);
+
+	if (++this->misses >> bits)
+		halve_sketch(flow, this);
+	if (least == U8_MAX)
+		return least;
+	/* Only what says least is true: the other has counted others, too. */
+	if (*a == least)
+		(*a)++;
+	if (*b == least)
+		(*b)++;
+	return least + 1;
+}
+
+/* Finds room for a flow in its set, or fails if others matter more. */
+static struct flow_entry *admit(const struct nsgate_flow *flow,
+				struct flow_cpu *this, u32 hash,
+				const struct nsgate_flow_key *key, u32 now)
+{
+	u32 set = hash & (flow->sets - 1);
+	struct flow_entry *entries = this->entries + set * WAYS;
+	u32 way = first_free(flow, this->sets + set);
+	u16 weight = 0;
+
+	if (way < flow->ways) {
+		this->used++;
+	} else {
+		this->evicted++;
+		weight = estimate(flow, this, hash);
+		way = lightest(flow, entries, now);
+		if (weight < weight_now(entries + way, now))
+			return NULL;
+		weight--; /* its packet will be counted */
+	}
+	set_tag(this->sets + set, way, tag_of(hash));
+	entries[way] = (struct flow_entry) { .key = *key, .first = now,
+					     .last = now };
+	entries[way].key.weight = weight;
+	return entries + way;
+}
+
+static void count_packet(struct flow_entry *entry, unsigned int len, u32 now)
+{
+	u16 weight = entry->key.weight;
+
+	if (unlikely(now - entry->last >= HZ))
+		weight = weight_now(entry, now);
+	if (likely(weight != U16_MAX))
+		weight++;
+	entry->key.weight = weight;
+	entry->packets++;
+	entry->bytes += len;
+	entry->last = now;
+}
+
+/* Where softirqs are threads, it takes more than to keep softirqs out. */
+static void enter_table(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_disable();
+	else
+		local_bh_disable();
+}
+
+static void leave_table(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_enable();
+	else
+		local_bh_enable();
+}
+
+void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
+		       const struct nsgate_packet *packet)
+{
+	struct nsgate_flow_key key;
+	struct flow_entry *entry;
+	struct flow_cpu *this;
+	u32 now = jiffies;
+	u32 hash;
+
+	if (!make_key(&key, skb, packet))
+		return;
+	hash = hash_key(flow, &key);
+
+	enter_table();
+	this = this_cpu_ptr(flow->cpu);
+	write_seqcount_begin(&this->seq);
+	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &key);
+	if (unlikely(!entry))
+		entry = admit(flow, this, hash, &key, now);
+	if (likely(entry))
+		count_packet(entry, skb->len, now);
+	write_seqcount_end(&this->seq);
+	leave_table();
+}
+
+void nsgate_flow_usage(const struct nsgate_flow *flow,
+		       struct nsgate_flow_usage *usage)
+{
+	int cpu;
+
+	memset(usage, 0, sizeof(*usage));
+	if (!flow)
+		return;
+	for_each_possible_cpu(cpu) {
+		const struct flow_cpu *this = per_cpu_ptr(flow->cpu, cpu);
+		unsigned int seq;
+		u64 evicted;
+		u32 used;
+
+		do {
+			seq = read_seqcount_begin(&this->seq);
+			used = this->used;
+			evicted = this->evicted;
+		} while (read_seqcount_retry(&this->seq, seq));
+		usage->capacity += flow->sets * flow->ways;
+		usage->entries += used;
+		usage->evicted += evicted;
+	}
+}
+
+/* Fails if there is nothing in the entry. */
+static bool read_entry(const struct flow_cpu *this,
+		       const struct flow_entry *entry,
+		       struct nsgate_flow_row *row)
+{
+	struct flow_entry copy;
+	unsigned int seq;
+	u32 now;
+
+	do {
+		seq = read_seqcount_begin(&this->seq);
+		copy = *entry;
+		now = jiffies;
+	} while (read_seqcount_retry(&this->seq, seq));
+
+	row->key = copy.key;
+	row->key.weight = 0;
+	row->packets = copy.packets;
+	row->bytes = copy.bytes;
+	row->age_ms = jiffies_to_msecs(now - copy.first);
+	row->idle_ms = jiffies_to_msecs(now - copy.last);
+	return copy.packets;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct nsgate_flow_key));
+}
+
+static int compare_bytes(const void *a, const void *b)
+{
+	const struct nsgate_flow_row *x = a, *y = b;
+
+	if (x->bytes != y->bytes)
+		return x->bytes < y->bytes ? 1 : -1;
+	return compare_keys(a, b);
+}
+
+/* Makes one row of the rows of each flow; returns how many are left. */
+static int merge_rows(struct nsgate_flow_row *rows, int n)
+{
+	int i, last = 0;
+
+	sort(rows, n, sizeof(*rows), compare_keys, NULL);
+	for (i = 1; i < n; i++) {
+		if (compare_keys(rows + i, rows + last)) {
+			rows[++last] = rows[i];
+			continue;
+		}
+		rows[last].packets += rows[i].packets;
+		rows[last].bytes += rows[i].bytes;
+		rows[last].age_ms = max(rows[last].age_ms, rows[i].age_ms);
+		rows[last].idle_ms = min(rows[last].idle_ms, rows[i].idle_ms);
+	}
+	return last + 1;
+}
+
+int nsgate_flow_snapshot(const struct nsgate_flow *flow,
+			 struct nsgate_flow_row **rows)
+{
+	struct nsgate_flow_usage usage;
+	u32 i, size;
+	int cpu, n = 0;
+
+	nsgate_flow_usage(flow, &usage);
+	*rows = NULL;
+	if (!usage.entries)
+		return 0;
+	*rows = kvmalloc_array(usage.entries, sizeof(**rows),
+			       GFP_KERNEL_ACCOUNT);
+	if (!*rows)
+		return -ENOMEM;
+	size = flow->sets * WAYS;
+	for_each_possible_cpu(cpu) {
+		const struct flow_cpu *this = per_cpu_ptr(flow->cpu, cpu);
+
+		/* Entries may have been taken since they were counted. */
+		for (i = 0; i < size && n < usage.entries; i++) {
+			n += read_entry(this, this->entries + i, *rows + n);
+			cond_resched();
+		}
+	}
+	if (n)
+		n = merge_rows(*rows, n);
+	sort(*rows, n, sizeof(**rows), compare_bytes, NULL);
+	return n;
+}
