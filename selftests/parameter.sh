@@ -1,0 +1,584 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The parameter inode=: every form and every error of it, while the module loads
+# and later. What fails must say so by its errno, name the culprit in the kernel
+# log, and change nothing.
+
+# shellcheck source=lib.sh
+source "$(dirname "$(realpath "$0")")/lib.sh"
+
+ALL_TESTS="
+	load_idle
+	load_list
+	load_refused
+	load_not_permitted
+	file_mode
+	write_list
+	write_one
+	write_empty
+	write_initial_ns
+	write_malformed
+	write_unknown
+	write_too_much
+	write_nul
+	write_not_permitted
+	write_through_open_file
+"
+
+# Namespaces, the inodes of three of them, a number that is of none any more, and
+# the inodes by a process that each of the three holds.
+ns1='' ns2='' ns3='' ns4=''
+inode1='' inode2='' inode3='' dead=''
+holders=()
+
+# ---- what there is ----
+
+# own_view PID: succeeds if the namespace of a process has an own view.
+own_view()
+{
+	[[ -e /proc/$1/net/nsgate/stats ]]
+}
+
+# list INODE...: sorted, since their order never means anything.
+list()
+{
+	local inode
+	local -a seen=()
+
+	for inode; do
+		seen[inode]+=$inode
+	done
+	echo "${seen[*]}"
+}
+
+# The targets, by the parameter.
+bound()
+{
+	local text inodes
+
+	text=$(<$INODE_PARAM)
+	if [[ $text && ! $text =~ ^[0-9]+(,[0-9]+)*$ ]]; then
+		echo "malformed: $text"
+		return
+	fi
+	IFS=, read -ra inodes <<<"$text"
+	list "${inodes[@]}"
+}
+
+# All that a write can change.
+snapshot()
+{
+	local row file pid
+
+	echo "$(<$INODE_PARAM)"
+	while read -r row; do
+		[[ $row != *'***' ]] || echo "$row"
+	done <$HOST_VIEW/namespaces
+	for file in "$HOST_VIEW"/*/stats; do
+		[[ ! -e $file ]] || echo "$file"$'\n'"$(<"$file")"
+	done
+	for pid in "${!holders[@]}"; do
+		! own_view "$pid" || echo "own view in the namespace of $pid"
+	done
+}
+
+# check_bound INODE...: these and only these are targets, wherever one looks.
+check_bound()
+{
+	local inode mark dir pid
+	local -a rows=() dirs=() views=()
+
+	while read -r inode _ _ mark; do
+		[[ $mark != '***' ]] || rows+=("$inode")
+	done <$HOST_VIEW/namespaces
+	for dir in "$HOST_VIEW"/[0-9]*; do
+		[[ ! -e $dir ]] || dirs+=("${dir##*/}")
+	done
+	# What can be seen from here of the initial namespace is the host view.
+	[[ ! -e $HOST_VIEW/stats ]] || views+=("$initial")
+	for pid in "${!holders[@]}"; do
+		! own_view "$pid" || views+=("${holders[pid]}")
+	done
+	check_equal "parameter" "$(list "$@")" "$(bound)"
+	check_equal "rows of namespaces" "$(list "$@")" "$(list "${rows[@]}")"
+	check_equal "directories" "$(list "$@")" "$(list "${dirs[@]}")"
+	check_equal "own views" "$(list "$@")" "$(list "${views[@]}")"
+}
+
+# ---- trying ----
+
+# What bash, dd and insmod call the errors.
+declare -A errors=(
+	["Argument list too long"]=E2BIG
+	["Invalid argument"]=EINVAL
+	["Invalid parameters"]=EINVAL
+	["No such device or address"]=ENXIO
+	["Operation not permitted"]=EPERM
+	["Permission denied"]=EACCES
+)
+
+# error_of COMMAND...: runs it, and prints "ok" or the error that it tells.
+error_of()
+{
+	local said
+
+	if said=$("$@" 2>&1); then
+		echo ok
+	else
+		echo "${errors[${said##*: }]-"$said"}"
+	fi
+}
+
+# attempt TEXT [COMMAND...]: writes TEXT, as printf %b has it, from a process that
+# COMMAND starts, if there is one. Without, it is a write for each line, and for
+# each 4096 bytes; with, there is but one.
+attempt()
+{
+	local text=$1
+	shift
+
+	if (($#)); then
+		error_of write_by "$text" "$@"
+	else
+		error_of write_text "$text"
+	fi
+}
+
+write_text()
+{
+	printf %b "$1" >$INODE_PARAM
+}
+
+write_by()
+{
+	local text=$1
+	local -a to=(of="$INODE_PARAM")
+	shift
+
+	[[ $1 != through ]] || to=()
+	printf %b "$text" | "$@" dd bs=64K iflag=fullblock conv=notrunc status=none "${to[@]}"
+}
+
+# The command gets the file open, as its standard output.
+through()
+{
+	"$@" >$INODE_PARAM
+}
+
+# check_refused ERROR TEXT CULPRIT [COMMAND...]
+check_refused()
+{
+	local error=$1 text=$2 culprit=$3 mark before found log
+	shift 3
+
+	before=$(snapshot)
+	mark=$(log_mark)
+	found=$(attempt "$text" "$@")
+	log=$(log_since "$mark")
+	check_equal "error of '${text:0:60}'" "$error" "$found"
+	check_equal "after '${text:0:60}'" "$before" "$(snapshot)"
+	[[ $log == *"nsgate: "*"$culprit"* ]] ||
+		check_err 1 "log of '${text:0:60}': no '$culprit' in '$log'"
+	[[ $log != *" bound to "* && $log != *" released "* ]] ||
+		check_err 1 "log of '${text:0:60}': $log"
+}
+
+# check_taken TEXT: without an error, and without a change.
+check_taken()
+{
+	local before mark
+
+	before=$(snapshot)
+	mark=$(log_mark)
+	check_equal "error of '${1:0:60}'" ok "$(attempt "$1")"
+	check_equal "after '${1:0:60}'" "$before" "$(snapshot)"
+	[[ $(log_since "$mark") != *nsgate:* ]] || check_err 1 "'${1:0:60}' left a line in the log"
+}
+
+# check_not_loaded ERROR TEXT CULPRIT [COMMAND...]
+check_not_loaded()
+{
+	local error=$1 text=$2 culprit=$3 mark log pid
+	shift 3
+
+	mark=$(log_mark)
+	check_equal "error of inode='${text:0:60}'" "$error" \
+		"$(error_of "$@" "${loader[@]}" inode="\"$text\"")"
+	! nsgate_loaded || check_err 1 "loaded with inode='${text:0:60}'"
+	[[ ! -e $HOST_VIEW ]] || check_err 1 "host view after inode='${text:0:60}'"
+	for pid in "${!holders[@]}"; do
+		! own_view "$pid" || check_err 1 "own view after inode='${text:0:60}'"
+	done
+	log=$(log_since "$mark")
+	[[ $log == *"nsgate: "*"$culprit"* ]] ||
+		check_err 1 "log of inode='${text:0:60}': no '$culprit' in '$log'"
+}
+
+# repeat TEXT N
+repeat()
+{
+	local text
+
+	printf -v text '%*s' "$2" ''
+	echo "${text// /"$1"}"
+}
+
+# ---- the module loads ----
+
+load_idle()
+{
+	load_nsgate
+	check_bound
+	unload_nsgate
+	load_nsgate inode=
+	check_bound
+	unload_nsgate
+	log_test "without inode=, or with an empty one, it loads idle"
+}
+
+load_list()
+{
+	load_nsgate inode="$inode1"
+	check_bound "$inode1"
+	unload_nsgate
+	log_test "loads with one inode"
+
+	load_nsgate inode="$inode3,$inode1,$inode2,$inode1"
+	check_bound "$inode1" "$inode2" "$inode3"
+	unload_nsgate
+	log_test "loads with several inodes, in any order"
+}
+
+load_refused()
+{
+	check_not_loaded ENXIO "$dead" "$dead"
+	check_not_loaded ENXIO "$inode1,$inode2,$dead" "$dead"
+	check_not_loaded ENXIO "$dead,$inode1" "$dead"
+	check_not_loaded ENXIO "-$inode1" "$inode1"
+	log_test "doesn't load with an inode of no namespace"
+
+	check_not_loaded EINVAL "$inode1," '""'
+	check_not_loaded EINVAL 0 '"0"'
+	check_not_loaded EINVAL 4294967296 '"4294967296"'
+	check_not_loaded EINVAL "$inode1 $inode2" "$inode1 $inode2"
+	check_not_loaded EINVAL none '"none"'
+	log_test "doesn't load with what is no number"
+
+	check_not_loaded E2BIG "$(seq -s , 257)" 257
+	log_test "doesn't load with more than 256 targets"
+}
+
+load_not_permitted()
+{
+	check_not_loaded EPERM "$inode1" "lacks CAP_NET_ADMIN" \
+		setpriv --bounding-set -net_admin
+	log_test "doesn't load with targets without CAP_NET_ADMIN"
+
+	check_not_loaded EPERM "$inode1" "lacks CAP_NET_ADMIN" in_ns "$ns2"
+	log_test "doesn't load with targets from another network namespace"
+}
+
+# ---- the module is loaded ----
+
+# The namespaces 1 and 2 are targets that have counted something.
+prepare_targets()
+{
+	local ns
+
+	nsgate_loaded || load_nsgate
+	write_inode "$inode1,$inode2"
+	for ns in "$ns1" "$ns2"; do
+		in_ns "$ns" ping -qc 1 127.0.0.1 >/dev/null
+	done
+	[[ $(stat_of $HOST_VIEW/"$inode1"/stats input ipv4 icmp) != "0 0" &&
+		$(stat_of $HOST_VIEW/"$inode2"/stats input ipv4 icmp) != "0 0" ]] ||
+		check_err 1 "a ping was not counted"
+}
+
+file_mode()
+{
+	prepare_targets
+	check_equal "mode and owner" "600 0 0" "$(stat -c '%a %u %g' $INODE_PARAM)"
+	if setpriv --reuid 65534 --clear-groups cat $INODE_PARAM >/dev/null 2>&1; then
+		check_err 1 "everybody can read it"
+	fi
+	log_test "the file is root's alone"
+
+	check_equal "lines" 1 "$(wc -l <$INODE_PARAM)"
+	check_bound "$inode1" "$inode2"
+	log_test "reads the live targets in one line, comma separated"
+}
+
+write_list()
+{
+	local stats2
+
+	prepare_targets
+	check_taken "$inode1,$inode2"
+	check_taken "$inode2,$inode1"$'\n'
+	check_taken "$inode2,$inode1,$inode2"$'\n'
+	check_taken "$(repeat "$inode1," 300)$inode2"$'\n'
+	log_test "a list of what is bound changes nothing, in any order"
+
+	stats2=$(<$HOST_VIEW/"$inode2"/stats)
+	check_equal "error" ok "$(attempt "$inode3,$inode2"$'\n')"
+	check_bound "$inode2" "$inode3"
+	check_equal "figures of one that stays" "$stats2" "$(<$HOST_VIEW/"$inode2"/stats)"
+	check_equal "figures of a new one" "0 0" \
+		"$(stat_of $HOST_VIEW/"$inode3"/stats input ipv4 all)"
+	log_test "a list binds new ones, releases missing ones, leaves the others"
+
+	check_equal "error" ok "$(attempt "$inode1")"
+	check_bound "$inode1"
+	check_equal "figures of one that comes again" "0 0" \
+		"$(stat_of $HOST_VIEW/"$inode1"/stats input ipv4 all)"
+	log_test "a list may change everything, and end without a newline"
+}
+
+write_one()
+{
+	local stats1 stats2
+
+	prepare_targets
+	stats1=$(<$HOST_VIEW/"$inode1"/stats)
+	stats2=$(<$HOST_VIEW/"$inode2"/stats)
+	check_equal "error" ok "$(attempt "+$inode3"$'\n')"
+	check_bound "$inode1" "$inode2" "$inode3"
+	check_taken "+$inode3"$'\n'
+	check_taken "+$inode1"
+	check_equal "error" ok "$(attempt "-$inode2"$'\n')"
+	check_bound "$inode1" "$inode3"
+	check_equal "figures" "$stats1" "$(<$HOST_VIEW/"$inode1"/stats)"
+	log_test "+N and -N bind and release one, and +N does it once"
+
+	check_equal "error" ok "$(attempt "+$inode2")"
+	check_bound "$inode1" "$inode2" "$inode3"
+	[[ $stats2 != "$(<$HOST_VIEW/"$inode2"/stats)" ]] || check_err 1 "it kept its figures"
+	check_equal "figures" "0 0" "$(stat_of $HOST_VIEW/"$inode2"/stats input ipv4 all)"
+	log_test "what was released and is bound again starts at zero"
+}
+
+write_empty()
+{
+	prepare_targets
+	check_taken ""
+	log_test "a write of no bytes changes nothing"
+
+	check_equal "error" ok "$(attempt $'\n')"
+	check_bound
+	check_equal "lines" 1 "$(wc -l <$INODE_PARAM)"
+	check_taken $'\n'
+	log_test "an empty line releases all"
+}
+
+write_initial_ns()
+{
+	prepare_targets
+	check_equal "error" ok "$(attempt "+$initial")"
+	check_bound "$inode1" "$inode2" "$initial"
+	check_taken "+$initial"
+	check_equal "error" ok "$(attempt "-$initial")"
+	check_bound "$inode1" "$inode2"
+	log_test "the initial namespace can be bound and released"
+}
+
+# ---- errors ----
+
+write_malformed()
+{
+	local a=$inode1 b=$inode3
+
+	prepare_targets
+	check_refused EINVAL "," '""'
+	check_refused EINVAL ",$a"$'\n' '""'
+	check_refused EINVAL "$b,"$'\n' '""'
+	check_refused EINVAL "$b,,$a"$'\n' '""'
+	check_refused EINVAL "+" '""'
+	check_refused EINVAL "-"$'\n' '""'
+	log_test "EINVAL: nothing where a number should be"
+
+	check_refused EINVAL "0" '"0"'
+	check_refused EINVAL "+0"$'\n' '"0"'
+	check_refused EINVAL "-0"$'\n' '"0"'
+	check_refused EINVAL "$b,000"$'\n' '"000"'
+	check_refused EINVAL "4294967296"$'\n' '"4294967296"'
+	check_refused EINVAL "$b,4294967296"$'\n' '"4294967296"'
+	check_refused EINVAL "+18446744073709551617" '"18446744073709551617"'
+	check_refused EINVAL "-$((a + (1 << 32)))"$'\n' "\"$((a + (1 << 32)))\""
+	log_test "EINVAL: zero, and more than 32 bits"
+
+	check_refused EINVAL "+$b,$a"$'\n' "\"$b,$a\""
+	check_refused EINVAL "-$a,$b"$'\n' "\"$a,$b\""
+	check_refused EINVAL "$b,+$a"$'\n' "\"+$a\""
+	check_refused EINVAL "$b,-$a"$'\n' "\"-$a\""
+	check_refused EINVAL "+-$a"$'\n' "\"-$a\""
+	check_refused EINVAL "++$b"$'\n' "\"+$b\""
+	check_refused EINVAL "--$a"$'\n' "\"-$a\""
+	log_test "EINVAL: more than one sign, and a sign in a list"
+
+	check_refused EINVAL " $b"$'\n' "\" $b\""
+	check_refused EINVAL "$b "$'\n' "\"$b \""
+	check_refused EINVAL "$b, $a"$'\n' "\" $a\""
+	check_refused EINVAL "$b $a"$'\n' "\"$b $a\""
+	check_refused EINVAL "+ $b" "\" $b\""
+	check_refused EINVAL " "$'\n' '" "'
+	check_refused EINVAL $'\t\n' '"\t"'
+	check_refused EINVAL $'\n\n' '"\n"' env
+	check_refused EINVAL "$b"$'\n\n' "\"$b\\n\"" env
+	check_refused EINVAL "$b"$'\n'"$a"$'\n' "\"$b\\n$a\"" env
+	check_refused EINVAL "$b"$'\r\n' "\"$b\\r\""
+	log_test "EINVAL: white space anywhere, but for the one newline"
+
+	check_refused EINVAL "0x10"$'\n' '"0x10"'
+	check_refused EINVAL "$b;"$'\n' "\"$b;\""
+	check_refused EINVAL "$b,$a.0"$'\n' "\"$a.0\""
+	check_refused EINVAL "1e9"$'\n' '"1e9"'
+	check_refused EINVAL "net:[$b]"$'\n' "\"net:[$b]\""
+	check_refused EINVAL "all"$'\n' '"all"'
+	check_refused EINVAL $'\331\243\n' '"\xd9\xa3"'
+	check_refused EINVAL '%s%n'$'\n' '"%s%n"'
+	log_test "EINVAL: other text, and trailing junk"
+
+	check_refused EINVAL "$(repeat 7 5000)"$'\n' "\"$(repeat 7 32)\"" env
+	check_refused EINVAL "$(repeat "$b," 500)$b"$'\n' "" env
+	log_test "EINVAL: a line that is too long to come in one piece"
+}
+
+write_unknown()
+{
+	local pid_ns
+
+	pid_ns=$(stat -Lc %i /proc/$$/ns/pid)
+	prepare_targets
+	check_refused ENXIO "1"$'\n' 1
+	check_refused ENXIO "4294967295"$'\n' 4294967295
+	check_refused ENXIO "$dead" "$dead"
+	check_refused ENXIO "+$dead"$'\n' "$dead"
+	check_refused ENXIO "+$pid_ns"$'\n' "$pid_ns"
+	log_test "ENXIO: no network namespace has that inode"
+
+	check_refused ENXIO "$inode3,$inode1,$dead"$'\n' "$dead"
+	check_refused ENXIO "$dead,$inode3"$'\n' "$dead"
+	check_refused ENXIO "$inode3,$dead,$inode1"$'\n' "$dead"
+	log_test "ENXIO: one of a list, and none of it is done"
+
+	check_refused ENXIO "-$inode3"$'\n' "$inode3"
+	check_refused ENXIO "-1"$'\n' 1
+	check_refused ENXIO "-$dead"$'\n' "$dead"
+	log_test "ENXIO: what isn't a target can't be released"
+}
+
+write_too_much()
+{
+	prepare_targets
+	check_refused E2BIG "$(seq -s , 257)"$'\n' 257
+	check_refused E2BIG "$(seq -s , 1000000000 1000000400)"$'\n' 1000000256 env
+	check_refused ENXIO "$(seq -s , 256)"$'\n' 1
+	log_test "E2BIG: more than 256 numbers"
+}
+
+# What the kernel hands to a parameter ends at a NUL.
+write_nul()
+{
+	prepare_targets
+	check_refused ENXIO "$dead"'\x00'"$inode3"$'\n' "$dead"
+	check_refused EINVAL "$inode3,"'\x00'"$inode1"$'\n' '""'
+	log_test "a NUL ends the text"
+}
+
+# A user namespace whose root is the given user outside.
+as_userns_root_of()
+{
+	local user=$1
+	shift
+
+	setpriv --reuid "$user" --regid "$user" --clear-groups unshare -Ur "$@"
+}
+
+# The line in the log comes ten times in five seconds at most, from each module
+# that is loaded.
+reset_log_limit()
+{
+	! nsgate_loaded || unload_nsgate
+}
+
+write_not_permitted()
+{
+	reset_log_limit
+	prepare_targets
+	check_refused EPERM "+$inode3"$'\n' "lacks CAP_NET_ADMIN" \
+		setpriv --bounding-set -net_admin
+	check_refused EPERM $'\n' "lacks CAP_NET_ADMIN" setpriv --bounding-set -net_admin
+	check_refused EPERM "none"$'\n' "lacks CAP_NET_ADMIN" \
+		setpriv --bounding-set -net_admin
+	check_refused EPERM "-$inode1"$'\n' dd setpriv --bounding-set -net_admin
+	log_test "EPERM: user 0 without CAP_NET_ADMIN"
+
+	check_refused EPERM "+$inode3"$'\n' "lacks CAP_NET_ADMIN" in_ns "$ns3"
+	check_refused EPERM "-$inode1"$'\n' "lacks CAP_NET_ADMIN" in_ns "$ns1"
+	check_refused EPERM $'\n' "lacks CAP_NET_ADMIN" in_ns "$ns1"
+	log_test "EPERM: in another network namespace"
+
+	check_refused EPERM "-$inode1"$'\n' "lacks CAP_NET_ADMIN" as_userns_root_of 0
+	check_refused EPERM "+$inode3"$'\n' "lacks CAP_NET_ADMIN" unshare -Urn
+	log_test "EPERM: root in a user namespace, who is user 0 outside"
+
+	check_equal "error" EACCES "$(attempt $'\n' as_userns_root_of 65534)"
+	check_bound "$inode1" "$inode2"
+	log_test "EACCES: root in a user namespace, who is somebody outside"
+
+	check_equal "error" ok "$(attempt "+$inode3" in_ns "$ns1" nsenter --net=/proc/$$/ns/net)"
+	check_bound "$inode1" "$inode2" "$inode3"
+	log_test "one who has come back from another network namespace may"
+}
+
+# Who writes counts, not who has opened the file.
+write_through_open_file()
+{
+	reset_log_limit
+	prepare_targets
+	check_refused EPERM $'\n' "lacks CAP_NET_ADMIN" through setpriv --bounding-set -net_admin
+	check_refused EPERM $'\n' "lacks CAP_NET_ADMIN" through as_userns_root_of 65534
+	check_refused EPERM $'\n' "lacks CAP_NET_ADMIN" through in_ns "$ns3"
+	check_equal "error" ok "$(attempt "-$inode1" through env)"
+	check_bound "$inode2"
+	log_test "EPERM: through a file that the host has opened"
+}
+
+# hold NAMESPACE INODE: starts a process in it, through whose /proc/PID/net its own
+# view can be seen without an exec.
+hold()
+{
+	nsenter --net="/run/netns/$1" sleep infinity &
+	busywait $BUSYWAIT_TIMEOUT test "/proc/$!/ns/net" -ef "/run/netns/$1" ||
+		die "no process comes up in $1"
+	holders[$!]=$2
+}
+
+checktool "ping -V" "run ping"
+checktool "setpriv --version" "run setpriv"
+checktool "unshare -Ur true" "make a user namespace"
+
+initial=$(stat -Lc %i /proc/$$/ns/net)
+setup_ns ns1 ns2 ns3 ns4
+{
+	read -r inode1
+	read -r inode2
+	read -r inode3
+	read -r dead
+} < <(ns_inode "$ns1" "$ns2" "$ns3" "$ns4")
+hold "$ns1" "$inode1"
+hold "$ns2" "$inode2"
+hold "$ns3" "$inode3"
+
+load_nsgate
+cleanup_ns "$ns4"
+busywait $BUSYWAIT_TIMEOUT eval "! grep -q ^$dead $HOST_VIEW/namespaces" ||
+	die "net:[$dead] doesn't die"
+unload_nsgate
+
+loader=(insmod "$(find_module)")
+[[ ${loader[1]} ]] || loader=(modprobe nsgate)
+
+tests_run
