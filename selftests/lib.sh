@@ -347,10 +347,10 @@ log_mark()
 # log_since MARK: the kernel log since then, all of it if that is too long ago.
 log_since()
 {
-	local log
-
-	log=$(dmesg)
-	printf '%s\n' "${log##*"$1"}"
+	dmesg | awk -v mark="$1" '
+		index($0, mark) { n = 0; next }
+		{ line[n++] = $0 }
+		END { for (i = 0; i < n; i++) print line[i] }'
 }
 
 # ---- the end ----
