@@ -36,6 +36,7 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/vmalloc.h>
+#include <asm/unaligned.h>
 
 #include "nsgate.h"
 
@@ -161,8 +162,8 @@ static bool has_ports(u8 protocol)
 	}
 }
 
-static __always_inline bool read_bytes(void *to, const struct sk_buff *skb,
-				       int offset, int len)
+static inline bool read_bytes(void *to, const struct sk_buff *skb, int offset,
+			      int len)
 {
 	const void *from = skb_header_pointer(skb, offset, len, to);
 
@@ -212,20 +213,21 @@ static bool make_key(struct nsgate_flow_key *key, const struct sk_buff *skb,
  * Seeded Jenkins hash: who forges addresses can't tell which of them meet in a
  * set, and if he could, all that he wins is that set.
  */
-static u32 hash_key(const struct nsgate_flow *flow,
-		    const struct nsgate_flow_key *key)
+static inline u32 hash_key(const struct nsgate_flow *flow,
+			   const struct nsgate_flow_key *key)
 {
 	u32 seed = flow->seed + key->protocol;
 
 	if (key->flags & NSGATE_FLOW_IPV6)
 		return jhash2((const u32 *)key->words, sizeof(key->words) / 4,
 			      jhash_1word(key->both_ports, seed));
-	return jhash_3words((__force u32)key->v4[0], (__force u32)key->v4[1],
-			    key->both_ports, seed);
+	return jhash_3words(lower_32_bits(key->words[0]),
+			    upper_32_bits(key->words[0]), key->both_ports,
+			    seed);
 }
 
-static bool same_key(const struct nsgate_flow_key *a,
-		     const struct nsgate_flow_key *b)
+static inline bool same_key(const struct nsgate_flow_key *a,
+			    const struct nsgate_flow_key *b)
 {
 	if (a->words[0] != b->words[0] || a->both_ports != b->both_ports ||
 	    a->protocol != b->protocol || a->flags != b->flags)
@@ -250,8 +252,8 @@ static u64 zero_bytes(u64 word)
 	return (word - EACH_BYTE) & ~word & (EACH_BYTE << 7);
 }
 
-static struct flow_entry *find(const struct flow_cpu *this, u32 set, u8 tag,
-			       const struct nsgate_flow_key *key)
+static inline struct flow_entry *find(const struct flow_cpu *this, u32 set,
+				      u8 tag, const struct nsgate_flow_key *key)
 {
 	struct flow_entry *entries = this->entries + set * WAYS;
 	int i;
@@ -264,7 +266,7 @@ static struct flow_entry *find(const struct flow_cpu *this, u32 set, u8 tag,
 			struct flow_entry *entry;
 
 			entry = entries + i * TAGS_PER_WORD + __ffs64(hits) / 8;
-			if (same_key(&entry->key, key))
+			if (same_key(key, &entry->key))
 				return entry;
 		}
 	}
@@ -376,7 +378,8 @@ static struct flow_entry *admit(const struct nsgate_flow *flow,
 	return entries + way;
 }
 
-static void count_packet(struct flow_entry *entry, unsigned int len, u32 now)
+static inline void count_packet(struct flow_entry *entry, unsigned int len,
+				u32 now)
 {
 	u16 weight = entry->key.weight;
 
@@ -390,46 +393,111 @@ static void count_packet(struct flow_entry *entry, unsigned int len, u32 now)
 	entry->last = now;
 }
 
-/* Where softirqs are threads, it takes more than to keep softirqs out. */
-static void enter_table(void)
+/*
+ * Keeps all others on this CPU out of its table, which a softirq does by being
+ * one. Where softirqs are threads, it takes more.
+ */
+static inline bool enter_table(void)
 {
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
 		preempt_disable();
-	else
-		local_bh_disable();
+		return true;
+	}
+	if (likely(in_softirq()))
+		return false;
+	local_bh_disable();
+	return true;
 }
 
-static void leave_table(void)
+static inline void leave_table(bool entered)
 {
 	if (IS_ENABLED(CONFIG_PREEMPT_RT))
 		preempt_enable();
-	else
+	else if (entered)
 		local_bh_enable();
 }
 
-void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
-		       const struct nsgate_packet *packet)
+/* Any packet of any flow, known or not. */
+static noinline void touch_any(struct nsgate_flow *flow,
+			       const struct sk_buff *skb,
+			       const struct nsgate_packet *packet)
 {
 	struct nsgate_flow_key key;
 	struct flow_entry *entry;
 	struct flow_cpu *this;
 	u32 now = jiffies;
+	bool entered;
 	u32 hash;
 
 	if (!make_key(&key, skb, packet))
 		return;
 	hash = hash_key(flow, &key);
 
-	enter_table();
+	entered = enter_table();
 	this = this_cpu_ptr(flow->cpu);
 	write_seqcount_begin(&this->seq);
 	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &key);
-	if (unlikely(!entry))
+	if (!entry)
 		entry = admit(flow, this, hash, &key, now);
-	if (likely(entry))
+	if (entry)
 		count_packet(entry, skb->len, now);
 	write_seqcount_end(&this->seq);
-	leave_table();
+	leave_table(entered);
+}
+
+/* The key of most packets; it can be kept in registers. Fails for others. */
+static inline bool make_simple_key(struct nsgate_flow_key *key,
+				   const struct sk_buff *skb,
+				   const struct nsgate_packet *packet)
+{
+	int headlen = skb_headlen(skb);
+
+	if (packet->ipv6 || packet->fragment ||
+	    (packet->protocol != IPPROTO_TCP &&
+	     packet->protocol != IPPROTO_UDP) ||
+	    packet->transport + (int)sizeof(key->ports) > headlen ||
+	    skb_network_offset(skb) + (int)sizeof(struct iphdr) > headlen)
+		return false;
+	key->words[0] = get_unaligned((const u64 *)&ip_hdr(skb)->saddr);
+	key->both_ports = get_unaligned((const u32 *)(skb->data +
+						      packet->transport));
+	key->protocol = packet->protocol;
+	key->flags = NSGATE_FLOW_USED | NSGATE_FLOW_PORTS;
+	return true;
+}
+
+/* Counts a packet if that is simple and its flow is known. */
+static inline bool touch_known(struct nsgate_flow *flow,
+			       const struct sk_buff *skb,
+			       const struct nsgate_packet *packet)
+{
+	struct nsgate_flow_key key;
+	struct flow_entry *entry;
+	struct flow_cpu *this;
+	bool entered;
+	u32 hash;
+
+	if (!make_simple_key(&key, skb, packet))
+		return false;
+	hash = hash_key(flow, &key);
+
+	entered = enter_table();
+	this = this_cpu_ptr(flow->cpu);
+	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &key);
+	if (likely(entry)) {
+		write_seqcount_begin(&this->seq);
+		count_packet(entry, skb->len, jiffies);
+		write_seqcount_end(&this->seq);
+	}
+	leave_table(entered);
+	return entry;
+}
+
+void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
+		       const struct nsgate_packet *packet)
+{
+	if (unlikely(!touch_known(flow, skb, packet)))
+		touch_any(flow, skb, packet);
 }
 
 void nsgate_flow_usage(const struct nsgate_flow *flow,

@@ -25,21 +25,38 @@
 /* More VLAN tags than this are no traffic that anybody means. */
 #define VLAN_TAGS_MAX 8
 
-static void parse_ipv4(struct nsgate_packet *packet, const struct sk_buff *skb)
+static void use_ipv4_header(struct nsgate_packet *packet,
+			    const struct iphdr *ip, int offset)
 {
-	int offset = skb_network_offset(skb);
-	const struct iphdr *ip;
-	struct iphdr buf;
-
-	packet->ipv6 = false;
-	ip = skb_header_pointer(skb, offset, sizeof(buf), &buf);
-	if (unlikely(!ip)) {
-		packet->protocol = PROTOCOL_UNKNOWN;
-		return;
-	}
 	packet->protocol = ip->protocol;
 	packet->fragment = ip->frag_off & htons(IP_OFFSET);
 	packet->transport = offset + ip->ihl * 4;
+}
+
+/* Nothing that IP itself let through comes here. */
+static noinline void parse_nonlinear(struct nsgate_packet *packet,
+				     const struct sk_buff *skb, int offset)
+{
+	const struct iphdr *ip;
+	struct iphdr buf;
+
+	packet->protocol = PROTOCOL_UNKNOWN;
+	ip = skb_header_pointer(skb, offset, sizeof(buf), &buf);
+	if (ip)
+		use_ipv4_header(packet, ip, offset);
+}
+
+static inline void parse_ipv4(struct nsgate_packet *packet,
+			      const struct sk_buff *skb)
+{
+	int offset = skb_network_offset(skb);
+
+	packet->ipv6 = false;
+	if (unlikely(offset + (int)sizeof(struct iphdr) >
+		     (int)skb_headlen(skb)))
+		parse_nonlinear(packet, skb, offset);
+	else
+		use_ipv4_header(packet, ip_hdr(skb), offset);
 }
 
 /* Finds what a later fragment belongs to as well. */
@@ -60,7 +77,8 @@ static noinline void skip_exthdrs(struct nsgate_packet *packet,
 	packet->transport = offset;
 }
 
-static void parse_ipv6(struct nsgate_packet *packet, const struct sk_buff *skb)
+static noinline void parse_ipv6(struct nsgate_packet *packet,
+				const struct sk_buff *skb)
 {
 	int offset = skb_network_offset(skb);
 	const u8 *nexthdr;
