@@ -36,7 +36,6 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/vmalloc.h>
-#include <asm/unaligned.h>
 
 #include "nsgate.h"
 
@@ -213,8 +212,8 @@ static bool make_key(struct nsgate_flow_key *key, const struct sk_buff *skb,
  * Seeded Jenkins hash: who forges addresses can't tell which of them meet in a
  * set, and if he could, all that he wins is that set.
  */
-static inline u32 hash_key(const struct nsgate_flow *flow,
-			   const struct nsgate_flow_key *key)
+static __always_inline u32 hash_key(const struct nsgate_flow *flow,
+				    const struct nsgate_flow_key *key)
 {
 	u32 seed = flow->seed + key->protocol;
 
@@ -451,6 +450,8 @@ static inline bool make_simple_key(struct nsgate_flow_key *key,
 				   const struct nsgate_packet *packet)
 {
 	int headlen = skb_headlen(skb);
+	u64 addresses;
+	u32 ports;
 
 	if (packet->ipv6 || packet->fragment ||
 	    (packet->protocol != IPPROTO_TCP &&
@@ -458,9 +459,10 @@ static inline bool make_simple_key(struct nsgate_flow_key *key,
 	    packet->transport + (int)sizeof(key->ports) > headlen ||
 	    skb_network_offset(skb) + (int)sizeof(struct iphdr) > headlen)
 		return false;
-	key->words[0] = get_unaligned((const u64 *)&ip_hdr(skb)->saddr);
-	key->both_ports = get_unaligned((const u32 *)(skb->data +
-						      packet->transport));
+	memcpy(&addresses, &ip_hdr(skb)->saddr, sizeof(addresses));
+	memcpy(&ports, skb->data + packet->transport, sizeof(ports));
+	key->words[0] = addresses;
+	key->both_ports = ports;
 	key->protocol = packet->protocol;
 	key->flags = NSGATE_FLOW_USED | NSGATE_FLOW_PORTS;
 	return true;
