@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sends packets that ordinary tools don't.
+"""Sends packets, also such as ordinary tools don't.
 
 Reads commands, one a line, and answers each with "sent" or an error:
 
@@ -15,6 +15,10 @@ ip6 SOURCE ADDRESS COUNT HEADER...
 frame DEVICE MAC SOURCE ADDRESS COUNT SIZE HEADER...
     the same, and SIZE bytes behind, in an Ethernet frame of which nothing
     beyond the IPv6 header is in the linear part of the skb
+tcp ADDRESS PORT SIZE
+    SIZE bytes through a connection, once somebody listens
+sink PORT SIZE
+    the other end of tcp: fails unless SIZE bytes come
 
 HEADER is one of HEADERS, or the number of a protocol: 20 bytes of it. The last
 can be cut short: dest/3 are the first three bytes of one.
@@ -23,6 +27,7 @@ can be cut short: dest/3 are the first three bytes of one.
 import socket
 import struct
 import sys
+import time
 
 # What each has for a next header, and what it has behind that byte.
 HEADERS = {
@@ -100,8 +105,30 @@ def send_frame(device, mac, source, address, count, size, *headers):
         sender.send(vnet + ethernet + packet)
 
 
+def send_tcp(address, port, size):
+    while True:
+        try:
+            sender = socket.create_connection((address, int(port)))
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    with sender:
+        sender.sendall(bytes(int(size)))
+
+
+def sink(port, size):
+    listener = socket.create_server(("", int(port)), family=socket.AF_INET6,
+                                    dualstack_ipv6=True)
+    received = 0
+    with listener, listener.accept()[0] as connection:
+        while chunk := connection.recv(1 << 18):
+            received += len(chunk)
+    if received != int(size):
+        raise OSError(f"{received} bytes came instead of {size}")
+
+
 COMMANDS = {"udp": send_udp, "raw": send_raw, "ip": send_ip, "ip6": send_ip6,
-            "frame": send_frame}
+            "frame": send_frame, "tcp": send_tcp, "sink": sink}
 for line in sys.stdin:
     command, *arguments = line.split()
     try:
