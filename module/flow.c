@@ -21,8 +21,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/bottom_half.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
+#include <linux/etherdevice.h> /* get_unaligned() */
 #include <linux/hash.h>
 #include <linux/jhash.h>
 #include <linux/jiffies.h>
@@ -36,6 +35,8 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/vmalloc.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
 
 #include "nsgate.h"
 
@@ -171,70 +172,84 @@ static inline bool read_bytes(void *to, const struct sk_buff *skb, int offset,
 	return from;
 }
 
-static bool read_addresses(struct nsgate_flow_key *key,
-			   const struct sk_buff *skb, bool ipv6)
-{
-	int offset = skb_network_offset(skb);
-
-	if (ipv6) {
-		offset += offsetof(struct ipv6hdr, saddr);
-		return read_bytes(key->v6, skb, offset, sizeof(key->v6));
-	}
-	memset(key->words, 0, sizeof(key->words));
-	offset += offsetof(struct iphdr, saddr);
-	return read_bytes(key->v4, skb, offset, sizeof(key->v4));
-}
-
 static void read_ports(struct nsgate_flow_key *key, const struct sk_buff *skb,
-		       const struct nsgate_packet *packet)
+		       int transport)
 {
-	key->both_ports = 0;
-	if (packet->fragment || !has_ports(packet->protocol))
-		return;
-	if (read_bytes(key->ports, skb, packet->transport, sizeof(key->ports)))
+	if (has_ports(key->protocol) &&
+	    read_bytes(key->ports, skb, transport, sizeof(key->ports)))
 		key->flags |= NSGATE_FLOW_PORTS;
 }
 
-/* Fails for what is too short to have addresses. */
-static bool make_key(struct nsgate_flow_key *key, const struct sk_buff *skb,
-		     const struct nsgate_packet *packet)
+/* These fail for what is too short to have addresses. */
+static bool make_ipv4_key(struct nsgate_flow_key *key,
+			  const struct sk_buff *skb)
 {
-	key->protocol = packet->protocol;
-	key->flags = NSGATE_FLOW_USED;
-	if (packet->ipv6)
-		key->flags |= NSGATE_FLOW_IPV6;
-	key->weight = 0;
-	read_ports(key, skb, packet);
-	return read_addresses(key, skb, packet->ipv6);
+	int offset = skb_network_offset(skb);
+	struct iphdr ip;
+
+	if (!read_bytes(&ip, skb, offset, sizeof(ip)))
+		return false;
+	key->v4[0] = ip.saddr;
+	key->v4[1] = ip.daddr;
+	key->protocol = ip.protocol;
+	if (!(ip.frag_off & htons(IP_OFFSET)))
+		read_ports(key, skb, offset + ip.ihl * 4);
+	return true;
 }
+
+static bool make_ipv6_key(struct nsgate_flow_key *key,
+			  const struct sk_buff *skb)
+{
+	int offset = skb_network_offset(skb);
+	unsigned short fragoff = 0;
+	unsigned int transport = 0;
+	int protocol;
+
+	key->flags |= NSGATE_FLOW_IPV6;
+	if (!read_bytes(key->v6, skb, offset + offsetof(struct ipv6hdr, saddr),
+			sizeof(key->v6)))
+		return false;
+	protocol = ipv6_find_hdr(skb, &transport, -1, &fragoff, NULL);
+	key->protocol = protocol < 0 ? IPPROTO_RAW : protocol;
+	if (protocol >= 0 && !fragoff)
+		read_ports(key, skb, transport);
+	return true;
+}
+
+/* What is compared to find a flow; unlike its key, it stays in registers. */
+struct probe {
+	u64 first; /* of the words of the addresses */
+	const u64 *others; /* words, for IPv6 only */
+	u32 both_ports;
+	u32 protocol;
+	u32 flags;
+};
 
 /*
  * Seeded Jenkins hash: who forges addresses can't tell which of them meet in a
  * set, and if he could, all that he wins is that set.
  */
-static __always_inline u32 hash_key(const struct nsgate_flow *flow,
-				    const struct nsgate_flow_key *key)
+static __always_inline u32 hash_probe(const struct nsgate_flow *flow,
+				      const struct probe *probe)
 {
-	u32 seed = flow->seed + key->protocol;
+	u32 seed = flow->seed + probe->protocol;
 
-	if (key->flags & NSGATE_FLOW_IPV6)
-		return jhash2((const u32 *)key->words, sizeof(key->words) / 4,
-			      jhash_1word(key->both_ports, seed));
-	return jhash_3words(lower_32_bits(key->words[0]),
-			    upper_32_bits(key->words[0]), key->both_ports,
+	if (probe->others)
+		seed = jhash2((const u32 *)probe->others, 6, seed);
+	return jhash_3words(lower_32_bits(probe->first),
+			    upper_32_bits(probe->first), probe->both_ports,
 			    seed);
 }
 
-static inline bool same_key(const struct nsgate_flow_key *a,
-			    const struct nsgate_flow_key *b)
+static __always_inline bool is_probed(const struct nsgate_flow_key *key,
+				      const struct probe *probe)
 {
-	if (a->words[0] != b->words[0] || a->both_ports != b->both_ports ||
-	    a->protocol != b->protocol || a->flags != b->flags)
+	if (key->words[0] != probe->first ||
+	    key->both_ports != probe->both_ports ||
+	    key->protocol != probe->protocol || key->flags != probe->flags)
 		return false;
-	if (!(a->flags & NSGATE_FLOW_IPV6))
-		return true;
-	return a->words[1] == b->words[1] && a->words[2] == b->words[2] &&
-	       a->words[3] == b->words[3];
+	return !probe->others || !memcmp(key->words + 1, probe->others,
+					 3 * sizeof(u64));
 }
 
 static u8 tag_of(u32 hash)
@@ -251,8 +266,9 @@ static u64 zero_bytes(u64 word)
 	return (word - EACH_BYTE) & ~word & (EACH_BYTE << 7);
 }
 
-static inline struct flow_entry *find(const struct flow_cpu *this, u32 set,
-				      u8 tag, const struct nsgate_flow_key *key)
+static __always_inline struct flow_entry *find(const struct flow_cpu *this,
+					       u32 set, u8 tag,
+					       const struct probe *probe)
 {
 	struct flow_entry *entries = this->entries + set * WAYS;
 	int i;
@@ -265,7 +281,7 @@ static inline struct flow_entry *find(const struct flow_cpu *this, u32 set,
 			struct flow_entry *entry;
 
 			entry = entries + i * TAGS_PER_WORD + __ffs64(hits) / 8;
-			if (same_key(key, &entry->key))
+			if (is_probed(&entry->key, probe))
 				return entry;
 		}
 	}
@@ -351,9 +367,10 @@ static u8 estimate(const struct nsgate_flow *flow, struct flow_cpu *this,
 }
 
 /* Finds room for a flow in its set, or fails if others matter more. */
-static struct flow_entry *admit(const struct nsgate_flow *flow,
-				struct flow_cpu *this, u32 hash,
-				const struct nsgate_flow_key *key, u32 now)
+static noinline struct flow_entry *admit(const struct nsgate_flow *flow,
+					 struct flow_cpu *this, u32 hash,
+					 const struct nsgate_flow_key *key,
+					 u32 now)
 {
 	u32 set = hash & (flow->sets - 1);
 	struct flow_entry *entries = this->entries + set * WAYS;
@@ -418,24 +435,29 @@ static inline void leave_table(bool entered)
 
 /* Any packet of any flow, known or not. */
 static noinline void touch_any(struct nsgate_flow *flow,
-			       const struct sk_buff *skb,
-			       const struct nsgate_packet *packet)
+			       const struct sk_buff *skb, bool ipv6)
 {
-	struct nsgate_flow_key key;
+	struct nsgate_flow_key key = { .flags = NSGATE_FLOW_USED };
 	struct flow_entry *entry;
 	struct flow_cpu *this;
+	struct probe probe;
 	u32 now = jiffies;
 	bool entered;
 	u32 hash;
 
-	if (!make_key(&key, skb, packet))
+	if (!(ipv6 ? make_ipv6_key(&key, skb) : make_ipv4_key(&key, skb)))
 		return;
-	hash = hash_key(flow, &key);
+	probe.first = key.words[0];
+	probe.others = ipv6 ? key.words + 1 : NULL;
+	probe.both_ports = key.both_ports;
+	probe.protocol = key.protocol;
+	probe.flags = key.flags;
+	hash = hash_probe(flow, &probe);
 
 	entered = enter_table();
 	this = this_cpu_ptr(flow->cpu);
 	write_seqcount_begin(&this->seq);
-	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &key);
+	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe);
 	if (!entry)
 		entry = admit(flow, this, hash, &key, now);
 	if (entry)
@@ -444,48 +466,42 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	leave_table(entered);
 }
 
-/* The key of most packets; it can be kept in registers. Fails for others. */
-static inline bool make_simple_key(struct nsgate_flow_key *key,
-				   const struct sk_buff *skb,
-				   const struct nsgate_packet *packet)
+/* Fails for what needs a closer look. */
+static inline bool probe_simple(struct probe *probe, const struct sk_buff *skb)
 {
-	int headlen = skb_headlen(skb);
-	u64 addresses;
-	u32 ports;
+	const struct iphdr *ip = ip_hdr(skb);
+	const u32 *ports = (const u32 *)(ip + 1);
 
-	if (packet->ipv6 || packet->fragment ||
-	    (packet->protocol != IPPROTO_TCP &&
-	     packet->protocol != IPPROTO_UDP) ||
-	    packet->transport + (int)sizeof(key->ports) > headlen ||
-	    skb_network_offset(skb) + (int)sizeof(struct iphdr) > headlen)
+	if (unlikely((const u8 *)(ports + 1) > skb_tail_pointer(skb) ||
+		     ip->ihl != 5 || ip->frag_off & htons(IP_OFFSET) ||
+		     (ip->protocol != IPPROTO_TCP &&
+		      ip->protocol != IPPROTO_UDP)))
 		return false;
-	memcpy(&addresses, &ip_hdr(skb)->saddr, sizeof(addresses));
-	memcpy(&ports, skb->data + packet->transport, sizeof(ports));
-	key->words[0] = addresses;
-	key->both_ports = ports;
-	key->protocol = packet->protocol;
-	key->flags = NSGATE_FLOW_USED | NSGATE_FLOW_PORTS;
+	probe->first = get_unaligned((const u64 *)&ip->saddr);
+	probe->others = NULL;
+	probe->both_ports = get_unaligned(ports);
+	probe->protocol = ip->protocol;
+	probe->flags = NSGATE_FLOW_USED | NSGATE_FLOW_PORTS;
 	return true;
 }
 
-/* Counts a packet if that is simple and its flow is known. */
+/* Counts a packet of IPv4 if that is simple and its flow is known. */
 static inline bool touch_known(struct nsgate_flow *flow,
-			       const struct sk_buff *skb,
-			       const struct nsgate_packet *packet)
+			       const struct sk_buff *skb)
 {
-	struct nsgate_flow_key key;
 	struct flow_entry *entry;
 	struct flow_cpu *this;
+	struct probe probe;
 	bool entered;
 	u32 hash;
 
-	if (!make_simple_key(&key, skb, packet))
+	if (!probe_simple(&probe, skb))
 		return false;
-	hash = hash_key(flow, &key);
+	hash = hash_probe(flow, &probe);
 
 	entered = enter_table();
 	this = this_cpu_ptr(flow->cpu);
-	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &key);
+	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe);
 	if (likely(entry)) {
 		write_seqcount_begin(&this->seq);
 		count_packet(entry, skb->len, jiffies);
@@ -496,10 +512,10 @@ static inline bool touch_known(struct nsgate_flow *flow,
 }
 
 void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
-		       const struct nsgate_packet *packet)
+		       bool ipv6)
 {
-	if (unlikely(!touch_known(flow, skb, packet)))
-		touch_any(flow, skb, packet);
+	if (ipv6 || !touch_known(flow, skb))
+		touch_any(flow, skb, ipv6);
 }
 
 void nsgate_flow_usage(const struct nsgate_flow *flow,

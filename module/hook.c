@@ -25,77 +25,40 @@
 /* More VLAN tags than this are no traffic that anybody means. */
 #define VLAN_TAGS_MAX 8
 
-static void use_ipv4_header(struct nsgate_packet *packet,
-			    const struct iphdr *ip, int offset)
+/* A byte of the network header, with which IP packets begin at every hook. */
+static u8 header_byte(const struct sk_buff *skb, int offset)
 {
-	packet->protocol = ip->protocol;
-	packet->fragment = ip->frag_off & htons(IP_OFFSET);
-	packet->transport = offset + ip->ihl * 4;
-}
+	const u8 *byte;
+	u8 buf;
 
-/* Nothing that IP itself let through comes here. */
-static noinline void parse_nonlinear(struct nsgate_packet *packet,
-				     const struct sk_buff *skb, int offset)
-{
-	const struct iphdr *ip;
-	struct iphdr buf;
-
-	packet->protocol = PROTOCOL_UNKNOWN;
-	ip = skb_header_pointer(skb, offset, sizeof(buf), &buf);
-	if (ip)
-		use_ipv4_header(packet, ip, offset);
-}
-
-static inline void parse_ipv4(struct nsgate_packet *packet,
-			      const struct sk_buff *skb)
-{
-	int offset = skb_network_offset(skb);
-
-	packet->ipv6 = false;
-	if (unlikely(offset + (int)sizeof(struct iphdr) >
-		     (int)skb_headlen(skb)))
-		parse_nonlinear(packet, skb, offset);
-	else
-		use_ipv4_header(packet, ip_hdr(skb), offset);
+	byte = skb_header_pointer(skb, offset, sizeof(buf), &buf);
+	return byte ? *byte : PROTOCOL_UNKNOWN;
 }
 
 /* Finds what a later fragment belongs to as well. */
-static noinline void skip_exthdrs(struct nsgate_packet *packet,
-				  const struct sk_buff *skb)
+static noinline u8 find_protocol(const struct sk_buff *skb, bool ipv6)
 {
-	unsigned short fragoff = 0;
 	unsigned int offset = 0;
+	unsigned short fragoff;
 	int protocol;
 
+	if (!ipv6)
+		return header_byte(skb, offsetof(struct iphdr, protocol));
 	protocol = ipv6_find_hdr(skb, &offset, -1, &fragoff, NULL);
-	if (protocol < 0) {
-		packet->protocol = PROTOCOL_UNKNOWN;
-		return;
-	}
-	packet->protocol = protocol;
-	packet->fragment = fragoff;
-	packet->transport = offset;
+	return protocol < 0 ? PROTOCOL_UNKNOWN : protocol;
 }
 
-static noinline void parse_ipv6(struct nsgate_packet *packet,
-				const struct sk_buff *skb)
+/* The protocol of most packets, or -1 if it takes more to find it. */
+static inline int simple_protocol(const struct sk_buff *skb, bool ipv6)
 {
-	int offset = skb_network_offset(skb);
-	const u8 *nexthdr;
-	u8 buf;
+	int nexthdr;
 
-	packet->ipv6 = true;
-	nexthdr = skb_header_pointer(skb, offset +
-				     offsetof(struct ipv6hdr, nexthdr),
-				     sizeof(buf), &buf);
-	if (unlikely(!nexthdr ||
-		     (*nexthdr != IPPROTO_TCP && *nexthdr != IPPROTO_UDP))) {
-		skip_exthdrs(packet, skb);
-		return;
-	}
-	packet->protocol = *nexthdr;
-	packet->fragment = false;
-	packet->transport = offset + sizeof(struct ipv6hdr);
+	if (unlikely(skb_headlen(skb) < sizeof(struct iphdr)))
+		return -1;
+	if (!ipv6)
+		return skb->data[offsetof(struct iphdr, protocol)];
+	nexthdr = skb->data[offsetof(struct ipv6hdr, nexthdr)];
+	return nexthdr == IPPROTO_TCP || nexthdr == IPPROTO_UDP ? nexthdr : -1;
 }
 
 static enum nsgate_proto classify(u8 protocol)
@@ -145,7 +108,7 @@ static noinline unsigned int judge_packet(const struct nsgate_target *target,
 			count_judged(target, NSGATE_MATCH, skb->len);
 		return NF_ACCEPT;
 	}
-	verdict = nsgate_gate_judge(policy, skb, skb_network_offset(skb),
+	verdict = nsgate_gate_judge(policy, skb, 0,
 				    state->pf == NFPROTO_IPV6 ?
 				    NSGATE_FRAME_IPV6 : NSGATE_FRAME_IPV4);
 	count_judged(target, verdict, skb->len);
@@ -155,46 +118,57 @@ static noinline unsigned int judge_packet(const struct nsgate_target *target,
 	return NF_DROP;
 }
 
-static __always_inline unsigned int
-handle_packet(const struct nsgate_target *target, struct sk_buff *skb,
-	      const struct nf_hook_state *state, bool edge)
+static noinline unsigned int ip_hook_slow(const struct nsgate_target *target,
+					  const struct sk_buff *skb,
+					  const struct nf_hook_state *state)
 {
 	bool ipv6 = state->pf == NFPROTO_IPV6;
-	const struct nsgate_policy *policy;
-	struct nsgate_packet packet;
-	enum nsgate_point point;
-	enum nsgate_proto proto;
 
-	if (ipv6)
-		parse_ipv6(&packet, skb);
-	else
-		parse_ipv4(&packet, skb);
-	point = NSGATE_IP_POINT(state->hook, ipv6);
-	proto = classify(packet.protocol);
-	nsgate_meter_add(target->meter, point, proto, skb->len);
-	if (!edge)
-		return NF_ACCEPT;
-
-	if (target->flow)
-		nsgate_flow_touch(target->flow, skb, &packet);
-	policy = rcu_dereference(target->gate.policy);
-	if (likely(!policy))
-		return NF_ACCEPT;
-	return judge_packet(target, policy, skb, state, point, proto);
+	nsgate_meter_add(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
+			 classify(find_protocol(skb, ipv6)), skb->len);
+	return NF_ACCEPT;
 }
 
 /* Packets on their way through. */
 static unsigned int ip_hook(void *priv, struct sk_buff *skb,
 			    const struct nf_hook_state *state)
 {
-	return handle_packet(priv, skb, state, false);
+	const struct nsgate_target *target = priv;
+	bool ipv6 = state->pf == NFPROTO_IPV6;
+	int protocol;
+
+	/* To end with the other way leaves nothing to be saved on this one. */
+	protocol = simple_protocol(skb, ipv6);
+	if (unlikely(protocol < 0))
+		return ip_hook_slow(target, skb, state);
+	nsgate_meter_add(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
+			 classify(protocol), skb->len);
+	return NF_ACCEPT;
 }
 
 /* Packets that enter or are sent: the flows, and where the gate stands. */
 static unsigned int ip_edge_hook(void *priv, struct sk_buff *skb,
 				 const struct nf_hook_state *state)
 {
-	return handle_packet(priv, skb, state, true);
+	const struct nsgate_target *target = priv;
+	bool ipv6 = state->pf == NFPROTO_IPV6;
+	const struct nsgate_policy *policy;
+	enum nsgate_point point;
+	enum nsgate_proto proto;
+	int protocol;
+
+	protocol = simple_protocol(skb, ipv6);
+	if (unlikely(protocol < 0))
+		protocol = find_protocol(skb, ipv6);
+	point = NSGATE_IP_POINT(state->hook, ipv6);
+	proto = classify(protocol);
+	nsgate_meter_add(target->meter, point, proto, skb->len);
+	if (target->flow)
+		nsgate_flow_touch(target->flow, skb, ipv6);
+	policy = rcu_dereference(target->gate.policy);
+	if (likely(!policy))
+		return NF_ACCEPT;
+	return judge_packet(target, policy, skb, state, point, proto);
 }
 
 static enum nsgate_frame classify_frame(__be16 protocol)
@@ -212,8 +186,8 @@ static enum nsgate_frame classify_frame(__be16 protocol)
 }
 
 /* What stands behind VLAN tags; moves @offset there. */
-static noinline __be16 skip_vlan_tags(const struct sk_buff *skb,
-				      __be16 protocol, int *offset)
+static __be16 skip_vlan_tags(const struct sk_buff *skb, __be16 protocol,
+			     int *offset)
 {
 	const struct vlan_hdr *tag;
 	struct vlan_hdr buf;
@@ -229,46 +203,47 @@ static noinline __be16 skip_vlan_tags(const struct sk_buff *skb,
 	return protocol;
 }
 
-/*
- * What a frame that is sent is.  skb->protocol is what its sender says, and the
- * sender may be a packet socket: only the frame itself can be believed.
- */
-static enum nsgate_frame sent_frame(const struct sk_buff *skb,
-				    const struct net_device *dev, int *offset)
+static bool has_ethernet_header(const struct net_device *dev)
 {
-	const struct ethhdr *eth = (const struct ethhdr *)skb->data;
-	const u8 *version;
-	__be16 protocol;
-	u8 buf;
-
-	if (dev->type == ARPHRD_ETHER || dev->type == ARPHRD_LOOPBACK) {
-		*offset = ETH_HLEN;
-		if (unlikely(skb_headlen(skb) < ETH_HLEN))
-			return NSGATE_FRAME_OTHER;
-		protocol = eth->h_proto;
-		if (unlikely(eth_type_vlan(protocol)))
-			protocol = skip_vlan_tags(skb, protocol, offset);
-		return classify_frame(protocol);
-	}
-	*offset = skb_network_offset(skb);
-	version = skb_header_pointer(skb, *offset, sizeof(buf), &buf);
-	if (version && *version >> 4 == 4)
-		return NSGATE_FRAME_IPV4;
-	if (version && *version >> 4 == 6)
-		return NSGATE_FRAME_IPV6;
-	return skb->protocol == htons(ETH_P_ARP) ? NSGATE_FRAME_ARP :
-						   NSGATE_FRAME_OTHER;
+	return dev->type == ARPHRD_ETHER || dev->type == ARPHRD_LOOPBACK;
 }
 
-/* What a frame that came in is: the device has looked at it. */
-static enum nsgate_frame received_frame(const struct sk_buff *skb, int *offset)
+/* What a frame is that is sent by a device that isn't like Ethernet. */
+static enum nsgate_frame find_version(const struct sk_buff *skb, int offset)
+{
+	switch (header_byte(skb, offset) >> 4) {
+	case 4:
+		return NSGATE_FRAME_IPV4;
+	case 6:
+		return NSGATE_FRAME_IPV6;
+	default:
+		return skb->protocol == htons(ETH_P_ARP) ? NSGATE_FRAME_ARP :
+							   NSGATE_FRAME_OTHER;
+	}
+}
+
+/*
+ * What a frame is, and where in skb->data its network header begins.
+ *
+ * When a frame is sent, skb->protocol is what its sender says, and the sender
+ * may be a packet socket: only the frame itself can be believed.
+ */
+static enum nsgate_frame parse_frame(const struct sk_buff *skb,
+				     const struct nf_hook_state *state,
+				     int *offset)
 {
 	__be16 protocol = skb->protocol;
 
 	*offset = skb_network_offset(skb);
-	if (unlikely(eth_type_vlan(protocol)))
-		protocol = skip_vlan_tags(skb, protocol, offset);
-	return classify_frame(protocol);
+	if (state->hook == NF_NETDEV_EGRESS) {
+		if (!has_ethernet_header(state->out))
+			return find_version(skb, *offset);
+		if (skb_headlen(skb) < ETH_HLEN)
+			return NSGATE_FRAME_OTHER;
+		protocol = ((const struct ethhdr *)skb->data)->h_proto;
+		*offset = ETH_HLEN;
+	}
+	return classify_frame(skip_vlan_tags(skb, protocol, offset));
 }
 
 /*
@@ -288,15 +263,14 @@ static bool counts_here(const struct sk_buff *skb, enum nsgate_point point,
 	return !ip || (skb->sk && skb->sk->sk_family == AF_PACKET);
 }
 
-static noinline unsigned int judge_frame(const struct nsgate_target *target,
-					 const struct nsgate_policy *policy,
-					 struct sk_buff *skb,
-					 enum nsgate_point point,
-					 enum nsgate_frame frame, int offset)
+static unsigned int judge_frame(const struct nsgate_target *target,
+				const struct nsgate_policy *policy,
+				struct sk_buff *skb, enum nsgate_point point,
+				enum nsgate_frame frame, int offset)
 {
 	unsigned int verdict;
 
-	if (unlikely(policy->dry && !counts_here(skb, point, frame)))
+	if (policy->dry && !counts_here(skb, point, frame))
 		return NF_ACCEPT;
 	verdict = nsgate_gate_judge(policy, skb, offset, frame);
 	if (policy->dry || !(verdict & NSGATE_DROP)) {
@@ -309,27 +283,50 @@ static noinline unsigned int judge_frame(const struct nsgate_target *target,
 	return NF_DROP;
 }
 
-static unsigned int device_hook(void *priv, struct sk_buff *skb,
-				const struct nf_hook_state *state)
+static noinline unsigned int device_hook_slow(const struct nsgate_target *target,
+					      struct sk_buff *skb,
+					      const struct nf_hook_state *state,
+					      enum nsgate_point point)
 {
-	const struct nsgate_target *target = priv;
 	const struct nsgate_policy *policy;
 	enum nsgate_frame frame;
-	enum nsgate_point point;
 	int offset;
 
-	if (state->hook == NF_NETDEV_INGRESS) {
-		point = NSGATE_INGRESS;
-		frame = received_frame(skb, &offset);
-	} else {
-		point = NSGATE_EGRESS;
-		frame = sent_frame(skb, state->out, &offset);
-	}
+	frame = parse_frame(skb, state, &offset);
 	nsgate_meter_add(target->meter, point, frame, skb->len);
 	policy = rcu_dereference(target->gate.policy);
-	if (likely(!policy))
+	if (!policy)
 		return NF_ACCEPT;
 	return judge_frame(target, policy, skb, point, frame, offset);
+}
+
+static unsigned int ingress_hook(void *priv, struct sk_buff *skb,
+				 const struct nf_hook_state *state)
+{
+	const struct nsgate_target *target = priv;
+
+	if (unlikely(rcu_access_pointer(target->gate.policy) ||
+		     eth_type_vlan(skb->protocol)))
+		return device_hook_slow(target, skb, state, NSGATE_INGRESS);
+	nsgate_meter_add(target->meter, NSGATE_INGRESS,
+			 classify_frame(skb->protocol), skb->len);
+	return NF_ACCEPT;
+}
+
+static unsigned int egress_hook(void *priv, struct sk_buff *skb,
+				const struct nf_hook_state *state)
+{
+	const struct ethhdr *eth = (const struct ethhdr *)skb->data;
+	const struct nsgate_target *target = priv;
+
+	if (unlikely(rcu_access_pointer(target->gate.policy) ||
+		     !has_ethernet_header(state->out) ||
+		     skb_headlen(skb) < ETH_HLEN ||
+		     eth_type_vlan(eth->h_proto)))
+		return device_hook_slow(target, skb, state, NSGATE_EGRESS);
+	nsgate_meter_add(target->meter, NSGATE_EGRESS,
+			 classify_frame(eth->h_proto), skb->len);
+	return NF_ACCEPT;
 }
 
 /* The first priority, so that nothing is changed or dropped before us. */
@@ -356,10 +353,10 @@ static const struct nf_hook_ops ip_ops[] = {
 /* What the kernel has of these depends on its configuration. */
 static const struct nf_hook_ops device_ops[] = {
 #if IS_ENABLED(CONFIG_NETFILTER_INGRESS)
-	HOOK(device_hook, NFPROTO_NETDEV, NF_NETDEV_INGRESS),
+	HOOK(ingress_hook, NFPROTO_NETDEV, NF_NETDEV_INGRESS),
 #endif
 #if IS_ENABLED(CONFIG_NETFILTER_EGRESS)
-	HOOK(device_hook, NFPROTO_NETDEV, NF_NETDEV_EGRESS),
+	HOOK(egress_hook, NFPROTO_NETDEV, NF_NETDEV_EGRESS),
 #endif
 };
 

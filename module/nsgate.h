@@ -213,20 +213,6 @@ void nsgate_meter_sum(const struct nsgate_meter __percpu *meter,
 #define NSGATE_FLOWS_MAX 65536
 
 /**
- * struct nsgate_packet - what is known of an IP packet once it is parsed
- * @ipv6: whether it is IPv6
- * @fragment: whether it is a later fragment, which has no transport header
- * @protocol: its transport protocol, IPPROTO_*
- * @transport: where its transport header begins, in bytes from skb->data
- */
-struct nsgate_packet {
-	bool ipv6;
-	bool fragment;
-	u8 protocol;
-	int transport;
-};
-
-/**
  * struct nsgate_flow_key - a flow: a 5-tuple, or a 3-tuple if it has no ports
  * @v4: IPv4 source and destination; what is left of @words is 0
  * @v6: IPv6 source and destination
@@ -309,12 +295,12 @@ void nsgate_flow_free(struct nsgate_flow *flow);
  * nsgate_flow_touch() - count a packet for its flow
  * @flow: the target's table
  * @skb: the packet, at a hook of IP
- * @packet: what is known of it
+ * @ipv6: whether it is IPv6
  *
  * Context: Any but hard interrupt; takes no lock.
  */
 void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
-		       const struct nsgate_packet *packet);
+		       bool ipv6);
 
 /**
  * nsgate_flow_usage() - tell how full a table is
