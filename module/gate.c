@@ -93,7 +93,9 @@ static int load_prog(char *text, struct nsgate_policy *policy,
 	fprog.len = policy->count;
 	fprog.filter = policy->insns;
 	*why = "the kernel's checker refuses the program";
-	return bpf_prog_create(&policy->prog, &fprog);
+	err = bpf_prog_create(&policy->prog, &fprog);
+	/* It has errors of its own, too, which nobody knows. */
+	return !err || err == -ENOMEM ? err : -EINVAL;
 }
 
 static int parse_label(const char *text, struct nsgate_policy *policy,
@@ -245,13 +247,24 @@ err_policy:
 	return err;
 }
 
+/* Whether the program sees a packet of that family at @offset. */
+static bool can_judge(const struct sk_buff *skb, int offset,
+		      enum nsgate_frame frame)
+{
+	const u8 *version;
+	u8 buf;
+
+	if (offset > (int)skb_headlen(skb))
+		return false;
+	version = skb_header_pointer(skb, offset, sizeof(buf), &buf);
+	return version && *version >> 4 == (frame == NSGATE_FRAME_IPV6 ? 6 : 4);
+}
+
 static bool matches(const struct bpf_prog *prog, struct sk_buff *skb,
 		    int offset)
 {
 	u32 result;
 
-	if (unlikely(offset > (int)skb_headlen(skb)))
-		return false;
 	__skb_pull(skb, offset);
 	result = bpf_prog_run_save_cb(prog, skb);
 	__skb_push(skb, offset);
@@ -262,22 +275,16 @@ unsigned int nsgate_gate_judge(const struct nsgate_policy *policy,
 			       struct sk_buff *skb, int offset,
 			       enum nsgate_frame frame)
 {
-	bool match = false;
+	bool is_ip = frame == NSGATE_FRAME_IPV4 || frame == NSGATE_FRAME_IPV6;
 
-	switch (frame) {
-	case NSGATE_FRAME_IPV4:
-	case NSGATE_FRAME_IPV6:
-		match = policy->prog && matches(policy->prog, skb, offset);
-		break;
-	case NSGATE_FRAME_ARP:
-		/* Without it, flows that are excepted would starve. */
-		if (policy->prog)
-			return 0;
-		break;
-	default:
-		break;
+	if (policy->prog && is_ip) {
+		if (unlikely(!can_judge(skb, offset, frame)))
+			return NSGATE_DROP;
+		if (matches(policy->prog, skb, offset))
+			return NSGATE_MATCH | (policy->drop ? 0 : NSGATE_DROP);
 	}
-	if (match)
-		return NSGATE_MATCH | (policy->drop ? 0 : NSGATE_DROP);
+	/* Without ARP, flows that are excepted would starve. */
+	if (policy->prog && frame == NSGATE_FRAME_ARP)
+		return 0;
 	return policy->drop ? NSGATE_DROP : 0;
 }

@@ -90,8 +90,8 @@ static void count_judged(const struct nsgate_target *target,
 }
 
 /*
- * Where devices have hooks, all that enters was judged there already: what got
- * here in spite of a policy that drops is an exception.
+ * A packet that enters was judged by its device already, if it came by a way
+ * that has a hook: root of the namespace can lead it round that with tc.
  */
 static noinline unsigned int judge_packet(const struct nsgate_target *target,
 					  const struct nsgate_policy *policy,
@@ -100,17 +100,12 @@ static noinline unsigned int judge_packet(const struct nsgate_target *target,
 					  enum nsgate_point point,
 					  enum nsgate_proto proto)
 {
+	enum nsgate_frame frame = NSGATE_FRAME_IPV4;
 	unsigned int verdict;
 
-	if (state->hook == NF_INET_PRE_ROUTING && !policy->dry &&
-	    READ_ONCE(target->ingress_judged)) {
-		if (policy->drop)
-			count_judged(target, NSGATE_MATCH, skb->len);
-		return NF_ACCEPT;
-	}
-	verdict = nsgate_gate_judge(policy, skb, 0,
-				    state->pf == NFPROTO_IPV6 ?
-				    NSGATE_FRAME_IPV6 : NSGATE_FRAME_IPV4);
+	if (state->pf == NFPROTO_IPV6)
+		frame = NSGATE_FRAME_IPV6;
+	verdict = nsgate_gate_judge(policy, skb, 0, frame);
 	count_judged(target, verdict, skb->len);
 	if (!(verdict & NSGATE_DROP) || policy->dry)
 		return NF_ACCEPT;
@@ -432,12 +427,10 @@ static int device_event(struct notifier_block *notifier, unsigned long event,
 	switch (event) {
 	case NETDEV_REGISTER:
 		err = add_device(target, dev);
-		if (err) {
-			/* A device that is moved here comes all the same. */
-			WRITE_ONCE(target->ingress_judged, false);
+		/* A device that is moved here comes all the same. */
+		if (err)
 			net_err_ratelimited("nsgate: device %s of net:[%u] can't be hooked: error %d\n",
 					    dev->name, target->inode, err);
-		}
 		return notifier_from_errno(err);
 	case NETDEV_UNREGISTER:
 		remove_device(target, dev);
@@ -451,7 +444,6 @@ int nsgate_hook_register(struct nsgate_target *target, struct net *net)
 	int i, err;
 
 	INIT_LIST_HEAD(&target->devices);
-	target->ingress_judged = IS_ENABLED(CONFIG_NETFILTER_INGRESS);
 	target->notifier.notifier_call = device_event;
 	err = register_netdevice_notifier_net(net, &target->notifier);
 	if (err)

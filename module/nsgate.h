@@ -404,7 +404,7 @@ int nsgate_gate_write(struct nsgate_gate *gate, char *text, const char **why);
 
 /**
  * nsgate_gate_judge() - say what a policy does with a packet
- * @policy: the policy
+ * @policy: the policy, which isn't to let all pass
  * @skb: the packet; the same before and after
  * @offset: where its network header begins, in bytes from skb->data
  * @frame: what it is
@@ -458,7 +458,6 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  * @meter: its counters
  * @flow: its flows, or NULL if none are kept
  * @gate: its gate
- * @ingress_judged: whether all that comes in by its devices is judged there
  * @ops: its hooks for IP, whose priv is this target
  * @notifier: tells when devices come and go
  * @devices: struct nsgate_device of each device that has hooks, RTNL
@@ -481,7 +480,6 @@ struct nsgate_target {
 	struct nsgate_meter __percpu *meter;
 	struct nsgate_flow *flow;
 	struct nsgate_gate gate;
-	bool ingress_judged;
 
 	struct nf_hook_ops ops[2 * NF_INET_NUMHOOKS];
 	struct notifier_block notifier;

@@ -411,7 +411,6 @@ static ssize_t gate_write(struct file *file, const char __user *buf, size_t len,
 	pr_info_ratelimited("gate of net:[%u]: written by \"%*pE\" (%d)\n",
 			    target->inode, (int)strlen(current->comm),
 			    current->comm, task_pid_nr(current));
-	*pos += len;
 	return len;
 }
 
