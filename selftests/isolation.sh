@@ -109,11 +109,13 @@ has_stat()
 	[[ $found == "$1" ]]
 }
 
-# check_stat "PACKETS BYTES" INODE HOOK FAMILY PROTO
+# check_stat "PACKETS BYTES" INODE HOOK FAMILY PROTO. What has failed has
+# failed, and waits no more.
 check_stat()
 {
 	local found status=0
 
+	((RET == 0)) || return 0
 	found=$(busywait 20000 has_stat "$1" "$(stats "$2")" "${@:3}") || status=$?
 	check_err $status "net:[$2] ${*:3}: expected $1, found $found"
 }

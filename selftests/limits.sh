@@ -105,7 +105,8 @@ each_counts_its_own()
 			"input ipv6 esp $n $((60 * n)) 0 0" \
 			"prerouting ipv4 other $n $((40 * n)) 0 0" \
 			"postrouting ipv6 udp $n $((60 * n)) 0 0"; do
-			has_row "$file" "$row" || busywait 20000 has_row "$file" "$row" ||
+			has_row "$file" "$row" || ((RET)) ||
+				busywait 20000 has_row "$file" "$row" ||
 				check_err 1 "no row '$row' in $file: $(<"$file")"
 		done
 	done
