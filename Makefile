@@ -10,8 +10,13 @@ KDIR ?= /lib/modules/$(KVER)/build
 all: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
+# Debian's headers come without the System.map that modules_install wants for
+# depmod, and without the key that their configuration signs modules with.
 modules_install install: all
-	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install \
+		$(if $(wildcard $(KDIR)/certs/signing_key.pem),,CONFIG_MODULE_SIG_ALL=)
+	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) \
+		$$(awk -F '"' '{ print $$2 }' $(KDIR)/include/generated/utsrelease.h)
 
 clean:
 	rm -rf build
