@@ -5,7 +5,7 @@
  * A table is a set-associative cache: a flow may stand in any entry of the set
  * that its hash names.  Where a set is full, a new flow takes the place of the
  * entry of the least weight, if it weighs as much itself.  An entry's weight is
- * the number of its packets, and halves with each second that it is idle.  The
+ * the number of its packets, and halves with each HALF_LIFE that it is idle.  The
  * weight of a flow that has no entry is estimated by a count-min sketch, which
  * is halved whenever it has seen as many packets as it has counters.  So a
  * flood of flows of one packet each can only push out its own kind, a flow that
@@ -45,6 +45,12 @@
 #define TAG_WORDS (WAYS / TAGS_PER_WORD)
 #define EACH_BYTE 0x0101010101010101ULL
 
+/*
+ * Long enough for a flow that matters to pause during a flood, short enough for
+ * one that has ended to make room.
+ */
+#define HALF_LIFE (16 * HZ) /* jiffies */
+
 #define SKETCH_ROWS 2
 #define SKETCH_MIN 2048 /* counters in a row */
 
@@ -82,10 +88,13 @@ struct nsgate_flow {
 
 static void *alloc_zeroed(size_t n, size_t size, int cpu)
 {
-	/* Rather than let the kernel kill somebody for it, do without. */
+	/*
+	 * On the account of who binds; and rather than let the kernel kill
+	 * somebody for it, do without.
+	 */
 	return kvzalloc_node(array_size(n, size),
-			     GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
-			     cpu_to_node(cpu));
+			     GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
+			     __GFP_NOWARN, cpu_to_node(cpu));
 }
 
 static int cpu_alloc(const struct nsgate_flow *flow, int cpu)
@@ -290,9 +299,9 @@ static __always_inline struct flow_entry *find(const struct flow_cpu *this,
 
 static u16 weight_now(const struct flow_entry *entry, u32 now)
 {
-	u32 seconds = (now - entry->last) / HZ;
+	u32 halvings = (now - entry->last) / HALF_LIFE;
 
-	return seconds < 16 ? entry->key.weight >> seconds : 0;
+	return halvings < 16 ? entry->key.weight >> halvings : 0;
 }
 
 /* The next entry of a set to go; of those that weigh the same, the idlest. */
@@ -399,7 +408,7 @@ static inline void count_packet(struct flow_entry *entry, unsigned int len,
 {
 	u16 weight = entry->key.weight;
 
-	if (unlikely(now - entry->last >= HZ))
+	if (unlikely(now - entry->last >= HALF_LIFE))
 		weight = weight_now(entry, now);
 	if (likely(weight != U16_MAX))
 		weight++;
@@ -567,8 +576,10 @@ static bool read_entry(const struct flow_cpu *this,
 	return copy.packets;
 }
 
+/* A table may be large, and sort() doesn't give way of its own accord. */
 static int compare_keys(const void *a, const void *b)
 {
+	cond_resched();
 	return memcmp(a, b, sizeof(struct nsgate_flow_key));
 }
 
@@ -576,6 +587,7 @@ static int compare_bytes(const void *a, const void *b)
 {
 	const struct nsgate_flow_row *x = a, *y = b;
 
+	cond_resched();
 	if (x->bytes != y->bytes)
 		return x->bytes < y->bytes ? 1 : -1;
 	return compare_keys(a, b);
@@ -600,31 +612,50 @@ static int merge_rows(struct nsgate_flow_row *rows, int n)
 	return last + 1;
 }
 
+/* Fills @rows; returns how many it took, or -1 if that is more than @room. */
+static int read_entries(const struct nsgate_flow *flow,
+			struct nsgate_flow_row *rows, u64 room)
+{
+	u32 i, size = flow->sets * WAYS;
+	struct nsgate_flow_row row;
+	int cpu, n = 0;
+
+	for_each_possible_cpu(cpu) {
+		const struct flow_cpu *this = per_cpu_ptr(flow->cpu, cpu);
+
+		for (i = 0; i < size; i++) {
+			cond_resched();
+			if (!read_entry(this, this->entries + i, &row))
+				continue;
+			if (n == room)
+				return -1;
+			rows[n++] = row;
+		}
+	}
+	return n;
+}
+
 int nsgate_flow_snapshot(const struct nsgate_flow *flow,
 			 struct nsgate_flow_row **rows)
 {
 	struct nsgate_flow_usage usage;
-	u32 i, size;
-	int cpu, n = 0;
+	u64 room;
+	int n;
 
-	nsgate_flow_usage(flow, &usage);
 	*rows = NULL;
-	if (!usage.entries)
+	if (!flow)
 		return 0;
-	*rows = kvmalloc_array(usage.entries, sizeof(**rows),
-			       GFP_KERNEL_ACCOUNT);
-	if (!*rows)
-		return -ENOMEM;
-	size = flow->sets * WAYS;
-	for_each_possible_cpu(cpu) {
-		const struct flow_cpu *this = per_cpu_ptr(flow->cpu, cpu);
-
-		/* Entries may have been taken since they were counted. */
-		for (i = 0; i < size && n < usage.entries; i++) {
-			n += read_entry(this, this->entries + i, *rows + n);
-			cond_resched();
-		}
-	}
+	/* Entries are never given back: this ends with all of them. */
+	do {
+		kvfree(*rows);
+		nsgate_flow_usage(flow, &usage);
+		room = min(usage.capacity, usage.entries + usage.entries / 8 + 64);
+		*rows = kvmalloc_array(room, sizeof(**rows),
+				       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		if (!*rows)
+			return -ENOMEM;
+		n = read_entries(flow, *rows, room);
+	} while (n < 0);
 	if (n)
 		n = merge_rows(*rows, n);
 	sort(*rows, n, sizeof(**rows), compare_bytes, NULL);

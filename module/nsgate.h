@@ -247,8 +247,8 @@ struct nsgate_flow_key {
  * @key: the flow
  * @packets: number of skbs
  * @bytes: sum of their skb->len
- * @age_ms: milliseconds since it got its entry
- * @idle_ms: milliseconds since its last packet
+ * @age_ms: milliseconds since it got its entry, modulo 2^32 jiffies
+ * @idle_ms: milliseconds since its last packet, likewise
  */
 struct nsgate_flow_row {
 	struct nsgate_flow_key key;
