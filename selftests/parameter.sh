@@ -19,6 +19,7 @@ ALL_TESTS="
 	write_empty
 	write_initial_ns
 	write_malformed
+	write_junk
 	write_unknown
 	write_too_much
 	write_nul
@@ -416,7 +417,13 @@ write_malformed()
 	check_refused EINVAL "++$b"$'\n' "\"+$b\""
 	check_refused EINVAL "--$a"$'\n' "\"-$a\""
 	log_test "EINVAL: more than one sign, and a sign in a list"
+}
 
+write_junk()
+{
+	local a=$inode1 b=$inode3
+
+	prepare_targets
 	check_refused EINVAL " $b"$'\n' "\" $b\""
 	check_refused EINVAL "$b "$'\n' "\"$b \""
 	check_refused EINVAL "$b, $a"$'\n' "\" $a\""
