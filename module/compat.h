@@ -5,13 +5,45 @@
 #ifndef NSGATE_COMPAT_H
 #define NSGATE_COMPAT_H
 
+#include <linux/netfilter.h>
 #include <linux/proc_fs.h>
+#include <linux/timekeeping.h>
+#include <linux/u64_stats_sync.h>
 #include <linux/version.h>
 #include <net/net_namespace.h>
 
+#if KERNEL_VERSION(5, 10, 0) > LINUX_VERSION_CODE
+#error "nsgate needs Linux 5.10 or later"
+#endif
+
 #if KERNEL_VERSION(5, 12, 0) > LINUX_VERSION_CODE
+/* Weak, so that all files have the same one. */
+extern atomic64_t nsgate_last_cookie;
+atomic64_t nsgate_last_cookie __weak;
+
+/*
+ * Before Linux 5.12, a namespace has no cookie until somebody in the kernel
+ * asks for it, by a function that isn't exported.  That function doesn't touch
+ * a cookie that is set, so one that we set in the same way, by changing 0 and
+ * nothing else, is the namespace's cookie for everybody and for its life.
+ *
+ * The kernel gives out 1, 2, 3 and so on, and in interrupts -1, -2, -3: it never
+ * gets to 2^62.  From there on we give out nanoseconds since boot, or the next
+ * number if that one is taken.  So no number comes twice, even if the module is
+ * loaded again: it takes longer to load than to count up what was given out.
+ */
 static inline u64 nsgate_net_cookie(struct net *net)
 {
+	u64 cookie = atomic64_read(&net->net_cookie);
+	s64 last, next;
+
+	if (cookie)
+		return cookie;
+	last = atomic64_read(&nsgate_last_cookie);
+	do {
+		next = max_t(s64, last + 1, ktime_get_boottime_ns());
+	} while (!atomic64_try_cmpxchg(&nsgate_last_cookie, &last, next));
+	atomic64_cmpxchg(&net->net_cookie, 0, (1ULL << 62) + next);
 	return atomic64_read(&net->net_cookie);
 }
 #else
@@ -23,6 +55,23 @@ static inline u64 nsgate_net_cookie(const struct net *net)
 
 #if KERNEL_VERSION(5, 17, 0) > LINUX_VERSION_CODE
 #define pde_data PDE_DATA
+#endif
+
+/*
+ * Before Linux 6.1, on 32 bits with one CPU there is no sequence count: a
+ * reader keeps interrupts out, or else a softirq writes while it reads.
+ */
+#if KERNEL_VERSION(6, 1, 0) > LINUX_VERSION_CODE
+#define u64_stats_fetch_begin u64_stats_fetch_begin_irq
+#define u64_stats_fetch_retry u64_stats_fetch_retry_irq
+#endif
+
+/*
+ * Before Linux 5.16 nothing is ever at egress, and the number that the hook
+ * has now is that of no hook.
+ */
+#if !IS_ENABLED(CONFIG_NETFILTER_EGRESS)
+#define NF_NETDEV_EGRESS NF_NETDEV_NUMHOOKS
 #endif
 
 #endif /* NSGATE_COMPAT_H */
