@@ -295,8 +295,8 @@ static noinline unsigned int device_hook_slow(const struct nsgate_target *target
 	return judge_frame(target, policy, skb, point, frame, offset);
 }
 
-static unsigned int ingress_hook(void *priv, struct sk_buff *skb,
-				 const struct nf_hook_state *state)
+static unsigned int __maybe_unused
+ingress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct nsgate_target *target = priv;
 
@@ -308,8 +308,8 @@ static unsigned int ingress_hook(void *priv, struct sk_buff *skb,
 	return NF_ACCEPT;
 }
 
-static unsigned int egress_hook(void *priv, struct sk_buff *skb,
-				const struct nf_hook_state *state)
+static unsigned int __maybe_unused
+egress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct ethhdr *eth = (const struct ethhdr *)skb->data;
 	const struct nsgate_target *target = priv;
@@ -449,7 +449,7 @@ int nsgate_hook_register(struct nsgate_target *target, struct net *net)
 	if (err)
 		return err;
 
-	static_assert(sizeof(ip_ops) == sizeof(target->ops));
+	BUILD_BUG_ON(sizeof(ip_ops) != sizeof(target->ops));
 	memcpy(target->ops, ip_ops, sizeof(ip_ops));
 	for (i = 0; i < ARRAY_SIZE(target->ops); i++)
 		target->ops[i].priv = target;
