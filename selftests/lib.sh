@@ -37,6 +37,7 @@ passed=0
 failed=0
 skipped=0
 tests_done=
+tmp=		# of setup_tmp
 
 # ---- waiting ----
 
@@ -149,6 +150,12 @@ checktool()
 {
 	# shellcheck disable=SC2086 # a command with its arguments
 	eval $1 >/dev/null 2>&1 || skip "could not $2"
+}
+
+# Makes directory $tmp, which is gone when the test ends.
+setup_tmp()
+{
+	tmp=$(mktemp -d)
 }
 
 # ---- network namespaces ----
@@ -443,6 +450,7 @@ finish()
 	RET=0
 	retmsg=
 	end_jobs
+	[[ ! $tmp ]] || rm -r "$tmp"
 	cleanup_all_ns || check_err 1 "could not delete all namespaces"
 	check_module
 	check_leftovers

@@ -4,7 +4,7 @@
 
 Reads commands, one a line, and answers each with "sent" or an error:
 
-udp ADDRESS PORT COUNT SIZE
+udp ADDRESS PORT COUNT SIZE [SOURCE_PORT]
     datagrams of SIZE bytes
 raw ADDRESS COUNT PROTOCOL...
     20 bytes of each of these IP protocols
@@ -15,6 +15,8 @@ ip6 SOURCE ADDRESS COUNT HEADER...
 frame DEVICE MAC SOURCE ADDRESS COUNT SIZE HEADER...
     the same, and SIZE bytes behind, in an Ethernet frame of which nothing
     beyond the IPv6 header is in the linear part of the skb
+cpu NUMBER
+    nothing, but from here on sends from this CPU
 tcp ADDRESS PORT SIZE
     SIZE bytes through a connection, once somebody listens
 sink PORT SIZE
@@ -24,6 +26,7 @@ HEADER is one of HEADERS, or the number of a protocol: 20 bytes of it. The last
 can be cut short: dest/3 are the first three bytes of one.
 """
 
+import os
 import socket
 import struct
 import sys
@@ -43,8 +46,9 @@ def family(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def send_udp(address, port, count, size):
+def send_udp(address, port, count, size, source="0"):
     sender = socket.socket(family(address), socket.SOCK_DGRAM)
+    sender.bind(("", int(source)))
     for _ in range(int(count)):
         sender.sendto(bytes(int(size)), (address, int(port)))
 
@@ -105,6 +109,10 @@ def send_frame(device, mac, source, address, count, size, *headers):
         sender.send(vnet + ethernet + packet)
 
 
+def use_cpu(number):
+    os.sched_setaffinity(0, {int(number)})
+
+
 def send_tcp(address, port, size):
     while True:
         try:
@@ -128,7 +136,7 @@ def sink(port, size):
 
 
 COMMANDS = {"udp": send_udp, "raw": send_raw, "ip": send_ip, "ip6": send_ip6,
-            "frame": send_frame, "tcp": send_tcp, "sink": sink}
+            "frame": send_frame, "cpu": use_cpu, "tcp": send_tcp, "sink": sink}
 for line in sys.stdin:
     command, *arguments = line.split()
     try:

@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""A flood of mice, flows of one packet from forged sources, with heavy flows
+among them, and the check that flows lists nothing else. What a flow is can be
+told by its source, and so can the size of its packets.
+
+flood.py pktgen ORDER MICE HEAVY CPU...
+    Sends so many mice, and so many packets of each of the 10 heavy flows, by
+    pktgen on these CPUs, from device s. ORDER is "first" if the heavy flows
+    come first, or "evenly", among the mice but for the first of these. The
+    sources of the mice are random.
+flood.py collide DEVICE MAC MICE HEAVY
+    Sends them evenly from one CPU, with such sources that all mice would have
+    the same hash, were that not seeded.
+flood.py watch ORDER FILE HEAVY
+    Reads the flows in FILE until stdin ends, and tells how often it did, or
+    what is wrong with them.
+"""
+
+import random
+import select
+import socket
+import struct
+import sys
+import time
+
+HEAVIES = range(1, 11)
+GROUPS = range(1, 5)  # of mice
+
+
+def heavy(k):
+    """Source, destination, both ports, and bytes of a packet."""
+    return f"10.1.0.{100 + k}", f"10.2.0.{100 + k}", 1000 + k, 1000 + k, 200 + 16 * k
+
+
+# ---- pktgen ----
+
+def pktgen(file, *lines):
+    for line in lines:
+        with open("/proc/net/pktgen/" + file, "w") as control:
+            control.write(line + "\n")
+
+
+def add_device(name, cpu, count, delay, *lines):
+    pktgen(f"kpktgend_{cpu}", "add_device " + name)
+    pktgen(name, f"count {count}", f"delay {delay}", "clone_skb 0",
+           "dst_mac 02:00:00:00:00:01", *lines)
+
+
+def add_mice(cpu, count, delay):
+    for group in GROUPS:
+        add_device(f"s@mice{group}_{cpu}", cpu, count // len(GROUPS), delay,
+                   f"pkt_size {14 + 46 + group}", f"dst 10.2.1.{group}",
+                   f"src_min {10 + group}.0.0.0", f"src_max {10 + group}.255.255.255",
+                   "flag IPSRC_RND", "flag UDPSRC_RND",
+                   "udp_src_min 1", "udp_src_max 65535",
+                   f"udp_dst_min {group}", f"udp_dst_max {group}")
+
+
+def add_heavies(cpu, count, delay):
+    for k in HEAVIES:
+        source, destination, source_port, port, length = heavy(k)
+        add_device(f"s@heavy{k}_{cpu}", cpu, count, delay,
+                   f"pkt_size {14 + length}", "src_min " + source, "src_max " + source,
+                   "dst " + destination,
+                   f"udp_src_min {source_port}", f"udp_src_max {source_port}",
+                   f"udp_dst_min {port}", f"udp_dst_max {port}")
+
+
+def devices_of(cpu):
+    with open(f"/proc/net/pktgen/kpktgend_{cpu}") as thread:
+        return [name for line in thread if line.startswith(("Running:", "Stopped:"))
+                for name in line.split()[1:]]
+
+
+def await_result(device):
+    while True:
+        with open("/proc/net/pktgen/" + device) as file:
+            result = file.read().split("Result: ")[1]
+        if "usec" in result:
+            break
+        time.sleep(0.05)
+    if not result.startswith("OK: ") or "errors: 0" not in result:
+        sys.exit(f"pktgen {device}: {result}")
+
+
+def run(cpus):
+    pktgen("pgctrl", "start")
+    for cpu in cpus:
+        # That it returned means nothing if a thread was slow to start.
+        for device in devices_of(cpu):
+            await_result(device)
+        pktgen(f"kpktgend_{cpu}", "rem_device_all")
+
+
+def send_by_pktgen(order, mice, heavy_packets, *cpus):
+    """Of the devices of a thread, the next to send is the one whose time has
+    come first, and only then its delay is added to that. So delays far too
+    short to be kept make an order that doesn't depend on the clock; without
+    delays, one device after another sends all, and the last is the first."""
+    count, heavy_count, delay = int(mice) // len(cpus), int(heavy_packets) // len(cpus), 0
+    if order == "evenly":
+        delay, part = 1000, count // 20
+        for cpu in cpus:
+            add_mice(cpu, part, 0)
+        run(cpus)
+        count -= part
+    for cpu in cpus:
+        add_mice(cpu, count, delay)
+        add_heavies(cpu, heavy_count, delay * count // len(GROUPS) // heavy_count)
+    run(cpus)
+
+
+# ---- sources that collide ----
+
+WORD = 0xffffffff
+COMMON_HASH = 0x2f6e7367
+# jhash_3words() begins with this: protocol UDP, and 0 where nsgate has a seed.
+JHASH_BASE = (17 + 0xdeadbeef + (3 << 2)) & WORD
+# Each step is c ^= b; c -= rotate(b, n), for these words and this n.
+JHASH_FINAL = ((2, 1, 14), (0, 2, 11), (1, 0, 25), (2, 1, 16), (0, 2, 4), (1, 0, 14), (2, 1, 24))
+
+
+def rotate(word, n):
+    return (word << n | word >> 32 - n) & WORD
+
+
+def unseeded_hash(*words):
+    state = [word + JHASH_BASE & WORD for word in words]
+    for to, by, n in JHASH_FINAL:
+        state[to] = (state[to] ^ state[by]) - rotate(state[by], n) & WORD
+    return state[2]
+
+
+def draw_collider():
+    """The words of which COMMON_HASH is the hash: all steps can be undone."""
+    state = [random.getrandbits(32), random.getrandbits(32), COMMON_HASH]
+    for to, by, n in reversed(JHASH_FINAL):
+        state[to] = (state[to] + rotate(state[by], n) & WORD) ^ state[by]
+    return [word - JHASH_BASE & WORD for word in state]
+
+
+def is_routed(octet):
+    return 0 < octet < 224 and octet not in (10, 127)
+
+
+def frame(mac, addresses_and_ports, length):
+    return mac + bytes(6) + b"\x08\0" + struct.pack("!BBHHHBBH", 0x45, 0, length, 0, 0, 64, 17, 0) + \
+        addresses_and_ports + struct.pack("!HH", length - 20, 0) + bytes(length - 28)
+
+
+def make_checksum(packet):
+    total = sum(struct.unpack("!10H", packet[14:34]))
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    return packet[:24] + struct.pack("!H", total ^ 0xffff) + packet[26:]
+
+
+def draw_mouse(mac):
+    while True:
+        words = struct.pack("=3I", *draw_collider())
+        if is_routed(words[0]) and is_routed(words[4]):
+            return make_checksum(frame(mac, words, 46 + words[0]))
+
+
+def send_colliders(device, mac, mice, heavy_packets):
+    mac = bytes.fromhex(mac.replace(":", ""))
+    mice, heavy_packets = int(mice), int(heavy_packets)
+    heavies = []
+    for k in HEAVIES:
+        source, destination, source_port, port, length = heavy(k)
+        words = socket.inet_aton(source) + socket.inet_aton(destination) + \
+            struct.pack("!HH", source_port, port)
+        heavies.append(make_checksum(frame(mac, words, length)))
+    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    sender.bind((device, 0x0800))
+    sent, all_heavy = 0, len(heavies) * heavy_packets
+    for i in range(mice):
+        sender.send(draw_mouse(mac))
+        while sent * mice < (i + 1) * all_heavy:
+            sender.send(heavies[sent % len(heavies)])
+            sent += 1
+
+
+# ---- what is listed ----
+
+def split_end(end):
+    address, port = end.split(":")
+    return address, int(port)
+
+
+def mouse_length(order, source, source_port, destination, port):
+    """Tells how long a mouse's packet is, None if it isn't one."""
+    octet = int(source.split(".")[0])
+    if order != "collide":
+        group = octet - 10
+        known = group in GROUPS and port == group and destination == f"10.2.1.{group}"
+        return 46 + group if known else None
+    words = struct.unpack("=3I", socket.inet_aton(source) + socket.inet_aton(destination) +
+                          struct.pack("!HH", source_port, port))
+    return 46 + octet if unseeded_hash(*words) == COMMON_HASH else None
+
+
+class Watch:
+    def __init__(self, order, heavy_packets):
+        self.order = order
+        self.most = heavy_packets
+        self.lengths = {}
+        for k in HEAVIES:
+            source, destination, source_port, port, length = heavy(k)
+            self.lengths[f"{source}:{source_port}", f"{destination}:{port}"] = length
+        self.before = {}
+
+    def check_row(self, row):
+        family, proto, source, destination, *figures = row.split(" ")
+        packets, total, age, idle = map(int, figures)
+        if family != "ipv4" or proto != "udp":
+            return "nobody sent this"
+        length = self.lengths.get((source, destination))
+        if length:
+            # Some of its first packets may get lost in the flood.
+            if packets < self.before.get(source, 0):
+                return f"it had {self.before[source]} packets"
+            if packets > self.most:
+                return f"{self.most} were sent"
+            if packets >= 100:
+                self.before[source] = packets
+        else:
+            length = mouse_length(self.order, *split_end(source), *split_end(destination))
+        if not length:
+            return "nobody sent this"
+        if total != packets * length:
+            return f"its packets have {length} bytes"
+        if age < idle:
+            return "it was idle before it began"
+        return None
+
+    def check(self, text):
+        header, *rows = text.splitlines()
+        if header != "family proto source destination packets bytes age_ms idle_ms":
+            return f"header {header}"
+        seen, last = set(), None
+        for row in rows:
+            columns = row.split(" ")
+            error = self.check_row(row)
+            if not error and (columns[2], columns[3]) in seen:
+                error = "a second row of this flow"
+            if not error and last is not None and int(columns[5]) > last:
+                error = f"more than {last} bytes, and comes later"
+            if error:
+                return f"{row}: {error}"
+            seen.add((columns[2], columns[3]))
+            last = int(columns[5])
+        for source in self.before:
+            if source not in {ends[0] for ends in seen}:
+                return f"{source} is no longer there"
+        return None
+
+
+def watch(order, path, heavy_packets):
+    checker = Watch(order, int(heavy_packets))
+    reads, rows, ended = 0, 0, False
+    while not ended:
+        ended = bool(select.select([sys.stdin], [], [], 0)[0])
+        with open(path) as file:
+            text = file.read()
+        error = checker.check(text)
+        if error:
+            sys.exit(error)
+        reads += 1
+        rows = text.count("\n") - 1
+    print(reads, rows)
+
+
+COMMANDS = {"pktgen": send_by_pktgen, "collide": send_colliders, "watch": watch}
+COMMANDS[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,605 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The flows that nsgate lists, and their figures, are those of a capture that
+# tcpdump made in the same namespace; what they look like; and the parameter
+# flows=.
+#
+#   client                 router                  server
+#   +-----------+         +---------------+        +----------+
+#   |        c0 |---------| r0         r1 |--------| s0       |
+#   |        .2 |10.9.1/24| .1         .1 |10.9.2/24 .2       |
+#   |       ::2 |fd09:1:: | ::1       ::1 |fd09:2::| ::2      |
+#   +-----------+         +---------------+        +----------+
+#
+# The target is the router: it forwards, gets and sends.
+
+# shellcheck source=lib.sh
+source "$(dirname "$(realpath "$0")")/lib.sh"
+
+ALL_TESTS="begins_empty flows_are_those_of_a_capture rows_look_right
+	most_bytes_first views_agree ages_are_true cpus_make_one_row
+	flows_parameter_rounds_up flows_parameter_largest
+	flows_parameter_off flows_parameter_allocates
+	flows_parameter_refused memory_refused"
+
+here=$(dirname "$(realpath "$0")")
+header="family proto source destination packets bytes age_ms idle_ms"
+client='' router='' server='' router_dir='' sender=()
+n1='' n2='' n3='' n4='' n5='' n6='' n7='' n8=''
+
+setup()
+{
+	setup_ns client router server
+	router_dir=$HOST_VIEW/$(ns_inode "$router")
+	setup_tmp
+	load_nsgate "inode=$(ns_inode "$router")"
+}
+
+# With IPv4 and IPv6 alike the neighbours are known: none of them is asked for
+# while others count.
+setup_links()
+{
+	in_ns "$router" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	ip -n "$router" -batch - <<-END
+		link add r0 address 02:00:00:09:01:01 type veth peer name c0 address 02:00:00:09:01:02 netns $client
+		link add r1 address 02:00:00:09:02:01 type veth peer name s0 address 02:00:00:09:02:02 netns $server
+		addr add 10.9.1.1/24 dev r0
+		addr add 10.9.2.1/24 dev r1
+		addr add fd09:1::1/64 dev r0 nodad
+		addr add fd09:2::1/64 dev r1 nodad
+		link set r0 up
+		link set r1 up
+		neigh add 10.9.1.2 lladdr 02:00:00:09:01:02 dev r0
+		neigh add 10.9.2.2 lladdr 02:00:00:09:02:02 dev r1
+		neigh add fd09:1::2 lladdr 02:00:00:09:01:02 dev r0
+		neigh add fd09:2::2 lladdr 02:00:00:09:02:02 dev r1
+	END
+	setup_end "$client" c0 1
+	setup_end "$server" s0 2
+	coproc sender { in_ns "$client" "$here/send.py"; }
+}
+
+setup_end()
+{
+	ip -n "$1" -batch - <<-END
+		addr add 10.9.$3.2/24 dev $2
+		addr add fd09:$3::2/64 dev $2 nodad
+		link set $2 up
+		neigh add 10.9.$3.1 lladdr 02:00:00:09:0$3:01 dev $2
+		neigh add fd09:$3::1 lladdr 02:00:00:09:0$3:01 dev $2
+		route add default via 10.9.$3.1
+		route add default via fd09:$3::1
+	END
+}
+
+# send COMMAND...: from the client, see send.py.
+send()
+{
+	local answer
+
+	echo "$*" >&"${sender[1]}"
+	read -r answer <&"${sender[0]}" || die "send.py $*"
+	[[ $answer == sent ]] || check_err 1 "send.py $*: $answer"
+}
+
+# What the kernel sends on its own account has no such address at both ends.
+ours()
+{
+	local row family proto source destination
+
+	while read -r row; do
+		read -r family proto source destination _ <<<"$row"
+		if [[ $source == @(10.9.|?(\[)fd09:)* && $destination == @(10.9.|?(\[)fd09:)* ]]; then
+			echo "$row"
+		fi
+	done
+}
+
+# rows FILE: our flows in it, without their times.
+rows()
+{
+	local family proto source destination packets bytes
+
+	while read -r family proto source destination packets bytes _; do
+		echo "$family $proto $source $destination $packets $bytes"
+	done <"$1" | ours
+}
+
+# row FAMILY PROTO SOURCE DESTINATION: packets, bytes, age_ms and idle_ms.
+row()
+{
+	local family proto source destination figures
+
+	while read -r family proto source destination figures; do
+		if [[ "$family $proto $source $destination" == "$*" ]]; then
+			echo "$figures"
+			return
+		fi
+	done <"$router_dir/flows"
+}
+
+# ---- figures ----
+
+begins_empty()
+{
+	check_equal "flows" "$header" "$(<"$router_dir/flows")"
+	check_equal "flows in the own view" "$header" "$(in_ns "$router" cat /proc/net/nsgate/flows)"
+	log_test "only the header stands before the first packet"
+	setup_links
+}
+
+# The capture is whole at any moment, but for a packet that is being written.
+start_capture()
+{
+	: >"$tmp/tcpdump"
+	in_ns "$router" tcpdump -i any -y LINUX_SLL2 -n -Z root -s 128 -B 8192 \
+		--immediate-mode -U -w "$tmp/capture" 2>"$tmp/tcpdump" &
+	busywait $BUSYWAIT_TIMEOUT grep -q "listening on" "$tmp/tcpdump" ||
+		die "tcpdump: $(<"$tmp/tcpdump")"
+}
+
+captured()
+{
+	"$here/flows.py" capture "$tmp/capture" 10.9.1.1 10.9.2.1 fd09:1::1 fd09:2::1 | ours | sort
+}
+
+# Nothing may count between two readings, or they can't be compared.
+same_as_capture()
+{
+	local expected found
+
+	found=$(rows "$router_dir/flows" | sort)
+	expected=$(captured)
+	diff -U 0 <(echo "$expected") <(echo "$found") &&
+		[[ $found == "$(rows "$router_dir/flows" | sort)" ]]
+}
+
+check_same_as_capture()
+{
+	local difference status=0
+
+	difference=$(busywait 60000 same_as_capture) || status=$?
+	check_err $status "tcpdump (-) and nsgate (+) differ: $difference"
+}
+
+# Real ESP: the client sends UDP to port 4 of the server within it.
+setup_esp()
+{
+	local source=10.9.1.2 destination=10.9.2.2
+
+	for source in 10.9.1.2 fd09:1::2; do
+		ip -n "$client" xfrm state add src "$source" dst "$destination" proto esp \
+			spi 0x909 mode transport \
+			aead 'rfc4106(gcm(aes))' 0x000102030405060708090a0b0c0d0e0f10111213 128
+		ip -n "$client" xfrm policy add src "$source" dst "$destination" \
+			proto udp dport 4 dir out tmpl proto esp mode transport
+		destination=fd09:2::2
+	done
+}
+
+send_tcp()
+{
+	local answer sink
+
+	exec {sink}< <(in_ns "$server" "$here/send.py" <<<"sink $2 $3")
+	send tcp "$@"
+	read -r answer <&"$sink" || true
+	[[ $answer == sent ]] || check_err 1 "sink: $answer"
+	exec {sink}<&-
+}
+
+send_both()
+{
+	local server_address=$1 router_address=$2 port
+
+	send_tcp "$server_address" 5201 200000
+	send_tcp "$server_address" 5202 1000
+	for port in {1..8}; do
+		send udp "$server_address" $((9 + port % 2)) "$port" $((port * 11)) $((40000 + port))
+	done
+	send udp "$server_address" 9 3 4000 40100
+	send udp "$server_address" 4 3 100
+	send raw "$server_address" 4 132 50 47 136 253
+	send raw "$router_address" 3 6 17 50
+	send udp "$router_address" 9 2 10 40200
+	in_ns "$client" ping -q -c 3 -i 0.02 "$server_address" >/dev/null ||
+		check_err $? "no answer from $server_address"
+	in_ns "$client" ping -q -c 3 -i 0.02 "$router_address" >/dev/null ||
+		check_err $? "no answer from $router_address"
+	in_ns "$router" "$here/send.py" <<-END >/dev/null || check_err $? "send.py in the router"
+		udp $server_address 9 3 50 40300
+		raw $server_address 2 132 50
+	END
+}
+
+send_damaged()
+{
+	local headers
+
+	send ip 10.9.1.2 10.9.2.2 3 6 20 8
+	send ip 10.9.1.2 10.9.2.2 3 132 20 40
+	send ip 10.9.1.2 10.9.2.2 2 17 3
+	send ip 10.9.1.2 10.9.2.2 2 17 4
+	send ip 10.9.1.2 10.9.2.2 2 6 0
+	for headers in "hop 17" "dest route 6" "first 17" "later 6" "hop later 17" "hop dest 132"; do
+		send ip6 fd09:1::2 fd09:2::2 2 "$headers"
+	done
+}
+
+flows_are_those_of_a_capture()
+{
+	local family proto found
+	local -A count=()
+
+	setup_esp
+	start_capture
+	send_both 10.9.2.2 10.9.1.1
+	send_both fd09:2::2 fd09:1::1
+	send_damaged
+	check_same_as_capture
+
+	found=$(rows "$router_dir/flows")
+	while read -r family proto _; do
+		count[$family $proto]=$((${count[$family $proto]-0} + 1))
+	done <<<"$found"
+	for family in ipv4 ipv6; do
+		for proto in tcp udp icmp sctp esp 47 136 253; do
+			((${count[$family $proto]-0})) || check_err 1 "no flow of $family $proto"
+		done
+	done
+	(($(wc -l <<<"$found") >= 50)) || check_err 1 "fewer than 50 flows: $found"
+	log_test "packets and bytes of $(wc -l <<<"$found") flows are those of tcpdump"
+}
+
+# check_row "PACKETS BYTES" FAMILY PROTO SOURCE DESTINATION
+check_row()
+{
+	local packets bytes
+
+	read -r packets bytes _ < <(row "${@:2}") || true
+	check_equal "${*:2}" "$1" "$packets $bytes"
+}
+
+# The figures are what was sent above: that of the rest is in the capture.
+rows_look_right()
+{
+	local bad
+
+	check_equal "first line" "$header" "$(head -n 1 "$router_dir/flows")"
+	check_row "8 $((8 * 116))" ipv4 udp 10.9.1.2:40008 10.9.2.2:9
+	check_row "8 $((8 * 136))" ipv6 udp "[fd09:1::2]:40008" "[fd09:2::2]:9"
+	check_row "3 252" ipv4 icmp 10.9.1.2 10.9.2.2
+	check_row "3 312" ipv6 icmp fd09:1::2 fd09:2::2
+	log_test "address:port, [address]:port, and bare addresses without ports"
+
+	check_row "7 $((4 * 40 + 3 * 80))" ipv4 sctp 10.9.1.2:0 10.9.2.2:0
+	check_row "4 160" ipv4 136 10.9.1.2:0 10.9.2.2:0
+	check_row "4 240" ipv6 136 "[fd09:1::2]:0" "[fd09:2::2]:0"
+	check_row "4 160" ipv4 47 10.9.1.2 10.9.2.2
+	log_test "port 0 is a port; what has no name is a number"
+
+	# 4008 bytes of UDP: the ports are in the first fragment only.
+	check_row "3 4500" ipv4 udp 10.9.1.2:40100 10.9.2.2:9
+	check_row "3 4488" ipv6 udp "[fd09:1::2]:40100" "[fd09:2::2]:9"
+	check_row "$((6 + 2)) $((3 * 2568 + 2 * 23))" ipv4 udp 10.9.1.2 10.9.2.2
+	check_row "$((6 + 2)) $((3 * (1496 + 1160) + 2 * 76))" ipv6 udp fd09:1::2 fd09:2::2
+	log_test "later fragments, and what lacks its ports, are a flow without ports"
+
+	bad=$(awk 'NR > 1 && !(NF == 8 && $1 ~ /^ipv[46]$/ && $5 ~ /^[1-9][0-9]*$/ &&
+		$6 ~ /^[1-9][0-9]*$/ && $7 ~ /^[0-9]+$/ && $8 ~ /^[0-9]+$/)' "$router_dir/flows")
+	check_equal "odd rows" "" "$bad"
+	bad=$(cut -d ' ' -f 1-4 "$router_dir/flows" | sort | uniq -d)
+	check_equal "flows with more than one row" "" "$bad"
+	log_test "every row has its eight columns, every flow its one row"
+}
+
+most_bytes_first()
+{
+	local found
+
+	found=$(tail -n +2 "$router_dir/flows" | cut -d ' ' -f 6)
+	(($(sort -u <<<"$found" | wc -l) >= 20)) || check_err 1 "too few different figures"
+	check_equal "bytes of the rows" "$(sort -nr <<<"$found")" "$found"
+	log_test "most bytes first"
+}
+
+views_are_same()
+{
+	local host own again
+
+	host=$(cut -d ' ' -f 1-6 "$router_dir/flows")
+	own=$(in_ns "$router" cut -d ' ' -f 1-6 /proc/net/nsgate/flows)
+	again=$(cut -d ' ' -f 1-6 "$router_dir/flows")
+	diff -U 0 <(echo "$host") <(echo "$own") && [[ $host == "$again" ]]
+}
+
+views_agree()
+{
+	local difference status=0
+
+	difference=$(busywait $BUSYWAIT_TIMEOUT views_are_same) || status=$?
+	check_err $status "host view (-) and own view (+) differ: $difference"
+	log_test "own view and host view say the same"
+}
+
+# ---- times ----
+
+now_ms()
+{
+	echo $((${EPOCHREALTIME/./} / 1000))
+}
+
+# The ticks that the kernel counts by come late at times, never early.
+is_idle_for()
+{
+	local idle
+
+	read -r _ _ _ idle < <(row "${@:2}")
+	((idle >= $1))
+}
+
+# Readings of the clock on both sides bound what the file may say.
+ages_are_true()
+{
+	local before first again end age idle flow="ipv4 udp 10.9.1.2:40400 10.9.2.2:9"
+	local slack=50
+
+	before=$(now_ms)
+	send udp 10.9.2.2 9 1 100 40400
+	# shellcheck disable=SC2086 # the columns
+	busywait $BUSYWAIT_TIMEOUT is_idle_for 300 $flow || check_err $? "$flow does not get idle"
+	# shellcheck disable=SC2086
+	read -r _ _ age idle < <(row $flow)
+	first=$(now_ms)
+	((age == idle)) || check_err 1 "one packet: age $age, idle $idle"
+	((age >= 300 && age <= first - before + slack)) ||
+		check_err 1 "age $age after $((first - before)) ms"
+
+	again=$(now_ms)
+	send udp 10.9.2.2 9 1 100 40400
+	# shellcheck disable=SC2086
+	busywait $BUSYWAIT_TIMEOUT has_packets 2 $flow || check_err $? "no second packet"
+	# shellcheck disable=SC2086
+	read -r _ _ age idle < <(row $flow)
+	end=$(now_ms)
+	((idle <= end - again + slack)) || check_err 1 "idle $idle within $((end - again)) ms"
+	((age >= again - first + 300 - slack && age <= end - before + slack)) ||
+		check_err 1 "age $age after $((end - before)) ms"
+	((age >= idle + 300 - slack)) || check_err 1 "age $age, idle $idle"
+	log_test "age is since the first packet, idle since the last"
+}
+
+has_packets()
+{
+	local packets=0
+
+	read -r packets _ < <(row "${@:2}") || true
+	((packets == $1))
+}
+
+# ---- processors ----
+
+state_of()
+{
+	local key value
+
+	while read -r key value; do
+		[[ $key != "$1" ]] || echo "$value"
+	done <"$router_dir/state"
+}
+
+# The packet is handled by the CPU that sent it.
+cpus_make_one_row()
+{
+	local cpus before
+
+	mapfile -t cpus < <(online_cpus)
+	if ((${#cpus[@]} < 2)); then
+		log_test_skip "flows of several CPUs are one row" "there is one CPU only"
+		return
+	fi
+	before=$(state_of flow_entries)
+	send cpu "${cpus[0]}"
+	send udp 10.9.2.2 9 5 100 40500
+	send cpu "${cpus[1]}"
+	send udp 10.9.2.2 9 7 100 40500
+	busywait $BUSYWAIT_TIMEOUT has_packets 12 ipv4 udp 10.9.1.2:40500 10.9.2.2:9 ||
+		check_err $? "no row has 12 packets"
+	check_equal "rows" 1 "$(grep -c '10.9.1.2:40500 ' "$router_dir/flows")"
+	check_row "12 $((12 * 128))" ipv4 udp 10.9.1.2:40500 10.9.2.2:9
+	check_equal "entries" $((before + 2)) "$(state_of flow_entries)"
+	log_test "a flow that two CPUs have seen is one row"
+	check_same_as_capture
+	check_equal "evicted" 0 "$(state_of flow_evicted)"
+	log_test "the flows are still those of tcpdump, and all of them"
+}
+
+online_cpus()
+{
+	local range
+
+	while read -rd , range; do
+		seq "${range%-*}" "${range#*-}"
+	done < <(echo "$(</sys/devices/system/cpu/online),")
+}
+
+# ---- the parameter ----
+
+# A table is for each CPU that there can be.
+possible_cpus()
+{
+	local range n=0
+
+	while read -rd , range; do
+		n=$((n + ${range#*-} - ${range%-*} + 1))
+	done < <(echo "$(</sys/devices/system/cpu/possible),")
+	echo $n
+}
+
+reload()
+{
+	unload_nsgate
+	load_nsgate "inode=$(ns_inode "$router")" "$@"
+}
+
+check_capacity()
+{
+	reload "flows=$1"
+	check_equal "parameter" "$1" "$(</sys/module/nsgate/parameters/flows)"
+	check_equal "capacity with flows=$1" $(($2 * $(possible_cpus))) "$(state_of flow_capacity)"
+	send udp 10.9.2.2 9 3 100 40600
+	busywait $BUSYWAIT_TIMEOUT has_packets 3 ipv4 udp 10.9.1.2:40600 10.9.2.2:9 ||
+		check_err $? "flows=$1: the flow is not listed"
+}
+
+flows_parameter_rounds_up()
+{
+	check_capacity 9 16
+	check_capacity 5 8
+	check_capacity 17 32
+	check_capacity 1025 2048
+	log_test "flows=: the next power of two is taken"
+}
+
+flows_parameter_largest()
+{
+	check_capacity 65536 65536
+	log_test "flows=65536 can be had and read"
+}
+
+flows_parameter_off()
+{
+	reload flows=0
+	send udp 10.9.2.2 9 3 100 40700
+	busywait $BUSYWAIT_TIMEOUT forwarded 3 || check_err $? "the packets are not counted"
+	check_equal "flows" "$header" "$(<"$router_dir/flows")"
+	check_equal "own view" "$header" "$(in_ns "$router" cat /proc/net/nsgate/flows)"
+	check_equal "capacity" 0 "$(state_of flow_capacity)"
+	check_equal "entries" 0 "$(state_of flow_entries)"
+	check_equal "evicted" 0 "$(state_of flow_evicted)"
+	log_test "flows=0: the header only, and no capacity"
+}
+
+forwarded()
+{
+	local packets
+
+	read -r packets _ < <(stat_of "$router_dir/stats" forward ipv4 udp)
+	((packets == $1))
+}
+
+# kB of memory that nobody uses.
+memory()
+{
+	awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo
+}
+
+inodes_of_many()
+{
+	ns_inode "$n1" "$n2" "$n3" "$n4" "$n5" "$n6" "$n7" "$n8" | paste -sd ,
+}
+
+# Sets taken to the kB that it takes to bind 8 namespaces with flows=$1. What
+# others take meanwhile is little: the largest tables would be 64 MB and more.
+bind_many()
+{
+	local before
+
+	unload_nsgate
+	load_nsgate "flows=$1"
+	before=$(memory)
+	write_inode "$many"
+	taken=$((before - $(memory)))
+}
+
+flows_parameter_allocates()
+{
+	local many taken largest
+
+	setup_ns n1 n2 n3 n4 n5 n6 n7 n8
+	many=$(inodes_of_many)
+	largest=$((8 * $(possible_cpus) * 65536 * 64 / 1024))
+	bind_many 65536
+	((taken > largest * 3 / 4)) || check_err 1 "flows=65536 took $taken of $largest kB"
+	bind_many 0
+	((taken < largest / 8)) || check_err 1 "flows=0 took $taken kB"
+	log_test "flows=0 allocates nothing, flows=65536 does"
+}
+
+flows_parameter_refused()
+{
+	local value output mark log
+
+	unload_nsgate
+	for value in 65537 -1 4294967296 18446744073709551616 many "" 1,2 0x10; do
+		mark=$(log_mark)
+		! output=$(load_nsgate "inode=$(ns_inode "$router")" "flows=$value" 2>&1) ||
+			check_err 1 "flows=$value was taken"
+		[[ $output == *@(Invalid parameters|Invalid argument)* ]] ||
+			check_err 1 "flows=$value: $output"
+		log=$(log_since "$mark" | grep "nsgate: flows: " || true)
+		[[ $log == *"\"$value\" is not 0 to 65536" ]] ||
+			check_err 1 "flows=$value: the log has '$log'"
+		! nsgate_loaded || die "flows=$value: the module is loaded"
+	done
+	log_test "flows=: what is out of range is refused, and the log says why"
+}
+
+# Runs a command that may have 32 MB, as a part of the test's shell.
+in_cgroup()
+{
+	(echo "$BASHPID" >"$cgroup/cgroup.procs" && "$@")
+}
+
+setup_cgroup()
+{
+	local root=/sys/fs/cgroup
+
+	[[ -e $root/cgroup.controllers ]] && grep -qw memory $root/cgroup.controllers || return 1
+	echo +memory >$root/cgroup.subtree_control || return 1
+	cgroup=$(mktemp -d "$root/nsgate-XXXXXXXX")
+	echo 32M >"$cgroup/memory.max"
+}
+
+check_enomem()
+{
+	local mark log output
+
+	mark=$(log_mark)
+	! output=$(in_cgroup "$@" 2>&1) || check_err 1 "$1: there was memory"
+	[[ $output == *"Cannot allocate memory"* ]] || check_err 1 "$1: $output"
+	log=$(log_since "$mark" | grep "nsgate: " || true)
+	[[ $log == *"nsgate: inode: net:["*"] can't be bound: error -12" ]] ||
+		check_err 1 "$1: the log has '$log'"
+}
+
+# The tables of one namespace fit into 32 MB, those of eight don't.
+memory_refused()
+{
+	local cgroup many name="memory that can't be had: ENOMEM, no target, no leak"
+
+	if ! setup_cgroup; then
+		log_test_skip "$name" "there is no memory controller of cgroup 2"
+		return
+	fi
+	many=$(inodes_of_many)
+	check_enomem load_nsgate "inode=$many" flows=65536
+	! nsgate_loaded || die "the module is loaded"
+	load_nsgate flows=65536
+	for _ in {1..5}; do
+		check_enomem write_inode "$many"
+		check_equal "targets" "" "$(<$INODE_PARAM)"
+		check_equal "directories" "" "$(ls $HOST_VIEW -I namespaces)"
+	done
+	in_cgroup write_inode "$(ns_inode "$n1")" || check_err $? "there was no memory for one"
+	check_equal "targets" "$(ns_inode "$n1")" "$(<$INODE_PARAM)"
+	busywait $BUSYWAIT_TIMEOUT rmdir "$cgroup" || check_err $? "$cgroup is left"
+	log_test "$name"
+}
+
+checktool "tcpdump --version" "run tcpdump"
+checktool "ping -V" "run ping"
+checktool "python3 -c pass" "run python3"
+setup
+tests_run
