@@ -198,14 +198,23 @@ static __be16 skip_vlan_tags(const struct sk_buff *skb, __be16 protocol,
 	return protocol;
 }
 
+/* The type alone says nothing: a tun device takes any that it is told. */
 static bool has_ethernet_header(const struct net_device *dev)
 {
-	return dev->type == ARPHRD_ETHER || dev->type == ARPHRD_LOOPBACK;
+	return (dev->type == ARPHRD_ETHER || dev->type == ARPHRD_LOOPBACK) &&
+	       dev->hard_header_len >= ETH_HLEN;
+}
+
+static bool is_from_packet_socket(const struct sk_buff *skb)
+{
+	return skb->sk && skb->sk->sk_family == AF_PACKET;
 }
 
 /* What a frame is that is sent by a device that isn't like Ethernet. */
 static enum nsgate_frame find_version(const struct sk_buff *skb, int offset)
 {
+	if (!is_from_packet_socket(skb))
+		return classify_frame(skb->protocol);
 	switch (header_byte(skb, offset) >> 4) {
 	case 4:
 		return NSGATE_FRAME_IPV4;
@@ -255,7 +264,7 @@ static bool counts_here(const struct sk_buff *skb, enum nsgate_point point,
 		return !ip;
 	if (skb->skb_iif) /* came in by another device */
 		return false;
-	return !ip || (skb->sk && skb->sk->sk_family == AF_PACKET);
+	return !ip || is_from_packet_socket(skb);
 }
 
 static unsigned int judge_frame(const struct nsgate_target *target,
@@ -398,7 +407,8 @@ static int add_device(struct nsgate_target *target, struct net_device *dev)
 		kfree(device);
 		return err;
 	}
-	list_add(&device->list, &target->devices);
+	/* In the order in which the kernel removes them. */
+	list_add_tail(&device->list, &target->devices);
 	return 0;
 }
 
@@ -424,6 +434,8 @@ static int device_event(struct notifier_block *notifier, unsigned long event,
 	struct net_device *dev = netdev_notifier_info_to_dev(info);
 	int err;
 
+	if (!ARRAY_SIZE(device_ops))
+		return NOTIFY_DONE;
 	switch (event) {
 	case NETDEV_REGISTER:
 		err = add_device(target, dev);
