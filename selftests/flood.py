@@ -6,8 +6,8 @@ told by its source, and so can the size of its packets.
 
 flood.py pktgen ORDER MICE HEAVY CPU...
     Sends so many mice, and so many packets of each of the 10 heavy flows, by
-    pktgen on these CPUs, from device s. ORDER is "first" if the heavy flows
-    come first, or "evenly", among the mice but for the first of these. The
+    pktgen on these CPUs, from device s. ORDER is "bursts" of each heavy flow
+    with many mice between, or "evenly" after a first part of the mice. The
     sources of the mice are random.
 flood.py collide DEVICE MAC MICE HEAVY
     Sends them evenly from one CPU, with such sources that all mice would have
@@ -26,6 +26,7 @@ import time
 
 HEAVIES = range(1, 11)
 GROUPS = range(1, 5)  # of mice
+BURSTS = 10
 
 
 def heavy(k):
@@ -73,6 +74,13 @@ def devices_of(cpu):
                 for name in line.split()[1:]]
 
 
+def remove_devices(cpu):
+    """The thread does it when it gets to run, whoever asked for it."""
+    pktgen(f"kpktgend_{cpu}", "rem_device_all")
+    while devices_of(cpu):
+        time.sleep(0.05)
+
+
 def await_result(device):
     while True:
         with open("/proc/net/pktgen/" + device) as file:
@@ -84,31 +92,34 @@ def await_result(device):
         sys.exit(f"pktgen {device}: {result}")
 
 
-def run(cpus):
+def run(mice, heavy_packets, delay, cpus):
+    """Of the devices of a thread, the next to send is the one whose time has
+    come first, and only then its delay is added to that. So delays far too
+    short to be kept make an order that doesn't depend on the clock. Without
+    delays, one device after another sends all, and the last is the first."""
+    count, heavy_count = mice // len(cpus), heavy_packets // len(cpus)
+    for cpu in cpus:
+        remove_devices(cpu)
+        add_mice(cpu, count, delay)
+        if heavy_count:
+            add_heavies(cpu, heavy_count, delay * count // len(GROUPS) // heavy_count)
     pktgen("pgctrl", "start")
     for cpu in cpus:
         # That it returned means nothing if a thread was slow to start.
         for device in devices_of(cpu):
             await_result(device)
-        pktgen(f"kpktgend_{cpu}", "rem_device_all")
+        remove_devices(cpu)
 
 
 def send_by_pktgen(order, mice, heavy_packets, *cpus):
-    """Of the devices of a thread, the next to send is the one whose time has
-    come first, and only then its delay is added to that. So delays far too
-    short to be kept make an order that doesn't depend on the clock; without
-    delays, one device after another sends all, and the last is the first."""
-    count, heavy_count, delay = int(mice) // len(cpus), int(heavy_packets) // len(cpus), 0
-    if order == "evenly":
-        delay, part = 1000, count // 20
-        for cpu in cpus:
-            add_mice(cpu, part, 0)
-        run(cpus)
-        count -= part
-    for cpu in cpus:
-        add_mice(cpu, count, delay)
-        add_heavies(cpu, heavy_count, delay * count // len(GROUPS) // heavy_count)
-    run(cpus)
+    mice, heavy_packets = int(mice), int(heavy_packets)
+    if order == "bursts":
+        for _ in range(BURSTS):
+            run(mice // BURSTS, heavy_packets // BURSTS, 0, cpus)
+    else:
+        part = mice // 20
+        run(part, 0, 0, cpus)
+        run(mice - part, heavy_packets, 1000, cpus)
 
 
 # ---- sources that collide ----
