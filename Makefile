@@ -26,7 +26,7 @@ demo:
 	scripts/demo
 
 check:
-	scripts/check
+	scripts/check $(TESTS)
 
 .PHONY: kdir
 kdir:
@@ -41,4 +41,6 @@ help:
 	@echo 'make install          build it and install it for that kernel'
 	@echo 'make demo             see it at work, in a virtual machine'
 	@echo 'make check            all checks and tests, in a virtual machine'
+	@echo 'make check TESTS=meter.sh'
+	@echo '                      the static checks and this test'
 	@echo 'make clean            remove what was built'
