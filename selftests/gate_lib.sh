@@ -50,7 +50,8 @@ actor()
 	mkfifo "$fifos/in" "$fifos/out"
 	exec {in}<>"$fifos/in" {out}<>"$fifos/out"
 	rm -r "$fifos"
-	in_ns "$2" "$here/gate_frames.py" <&"$in" >&"$out" &
+	# Not in_ns: who kills the job is to end it, not a shell that waits for it.
+	nsenter --net="/run/netns/$2" -- "$here/gate_frames.py" <&"$in" >&"$out" &
 	actor_in[$1]=$in
 	actor_out[$1]=$out
 }
