@@ -392,7 +392,7 @@ state_of()
 # The packet is handled by the CPU that sent it.
 cpus_make_one_row()
 {
-	local cpus before
+	local cpus before age idle flow="ipv4 udp 10.9.1.2:40500 10.9.2.2:9"
 
 	mapfile -t cpus < <(online_cpus)
 	if ((${#cpus[@]} < 2)); then
@@ -402,12 +402,20 @@ cpus_make_one_row()
 	before=$(state_of flow_entries)
 	send cpu "${cpus[0]}"
 	send udp 10.9.2.2 9 5 100 40500
+	# shellcheck disable=SC2086 # the columns
+	busywait $BUSYWAIT_TIMEOUT is_idle_for 300 $flow || check_err $? "$flow does not get idle"
 	send cpu "${cpus[1]}"
 	send udp 10.9.2.2 9 7 100 40500
-	busywait $BUSYWAIT_TIMEOUT has_packets 12 ipv4 udp 10.9.1.2:40500 10.9.2.2:9 ||
-		check_err $? "no row has 12 packets"
+	# shellcheck disable=SC2086
+	busywait $BUSYWAIT_TIMEOUT has_packets 12 $flow || check_err $? "no row has 12 packets"
 	check_equal "rows" 1 "$(grep -c '10.9.1.2:40500 ' "$router_dir/flows")"
-	check_row "12 $((12 * 128))" ipv4 udp 10.9.1.2:40500 10.9.2.2:9
+	# shellcheck disable=SC2086
+	check_row "12 $((12 * 128))" $flow
+	# The age is of the one that saw it first, the idleness of the one that saw
+	# it last.
+	# shellcheck disable=SC2086
+	read -r _ _ age idle < <(row $flow)
+	((age >= idle + 250)) || check_err 1 "age $age, idle $idle"
 	check_equal "entries" $((before + 2)) "$(state_of flow_entries)"
 	log_test "a flow that two CPUs have seen is one row"
 	check_same_as_capture
