@@ -6,7 +6,7 @@
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
-.PHONY: all clean modules_install install demo check help
+.PHONY: all clean modules_install install demo check check-kernels help
 all: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
@@ -28,6 +28,9 @@ demo:
 check:
 	scripts/check $(TESTS)
 
+check-kernels:
+	scripts/check-kernels $(addprefix -t ,$(TESTS)) $(KERNELS)
+
 .PHONY: kdir
 kdir:
 	@test -e $(KDIR)/Makefile || { \
@@ -43,4 +46,7 @@ help:
 	@echo 'make check            all checks and tests, in a virtual machine'
 	@echo 'make check TESTS=meter.sh'
 	@echo '                      the static checks and this test'
+	@echo 'make check-kernels    the tests on kernels of all Debian releases'
+	@echo "make check-kernels KERNELS='6.12 7.3-rt'"
+	@echo '                      on these only'
 	@echo 'make clean            remove what was built'
