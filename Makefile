@@ -6,7 +6,8 @@
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
-.PHONY: all clean modules_install install demo check check-kernels help
+.PHONY: all clean modules_install install dkms-install dkms-uninstall
+.PHONY: demo check check-kernels help
 all: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
@@ -31,6 +32,12 @@ check:
 check-kernels:
 	scripts/check-kernels $(addprefix -t ,$(TESTS)) $(KERNELS)
 
+dkms-install:
+	scripts/dkms install
+
+dkms-uninstall:
+	scripts/dkms uninstall
+
 .PHONY: kdir
 kdir:
 	@test -e $(KDIR)/Makefile || { \
@@ -42,6 +49,9 @@ help:
 	@echo 'make KVER=6.1.0-56-amd64, make KDIR=/usr/src/linux'
 	@echo '                      build it for another kernel'
 	@echo 'make install          build it and install it for that kernel'
+	@echo 'make dkms-install     have DKMS build and install it, for this kernel and'
+	@echo '                      those to come'
+	@echo 'make dkms-uninstall   take it away from DKMS'
 	@echo 'make demo             see it at work, in a virtual machine'
 	@echo 'make check            all checks and tests, in a virtual machine'
 	@echo 'make check TESTS=meter.sh'
