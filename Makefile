@@ -6,7 +6,7 @@
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
-.PHONY: all clean modules_install install dkms-install dkms-uninstall
+.PHONY: all clean modules_install install dkms-install dkms-uninstall deb
 .PHONY: demo check check-kernels help
 all: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -38,6 +38,9 @@ dkms-install:
 dkms-uninstall:
 	scripts/dkms uninstall
 
+deb:
+	scripts/deb
+
 .PHONY: kdir
 kdir:
 	@test -e $(KDIR)/Makefile || { \
@@ -52,6 +55,7 @@ help:
 	@echo 'make dkms-install     have DKMS build and install it, for this kernel and'
 	@echo '                      those to come'
 	@echo 'make dkms-uninstall   take it away from DKMS'
+	@echo 'make deb              build the Debian package nsgate-dkms'
 	@echo 'make demo             see it at work, in a virtual machine'
 	@echo 'make check            all checks and tests, in a virtual machine'
 	@echo 'make check TESTS=meter.sh'
