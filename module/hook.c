@@ -49,7 +49,7 @@ static noinline u8 find_protocol(const struct sk_buff *skb, bool ipv6)
 }
 
 /* The protocol of most packets, or -1 if it takes more to find it. */
-static inline int simple_protocol(const struct sk_buff *skb, bool ipv6)
+static __always_inline int simple_protocol(const struct sk_buff *skb, bool ipv6)
 {
 	int nexthdr;
 
@@ -61,23 +61,20 @@ static inline int simple_protocol(const struct sk_buff *skb, bool ipv6)
 	return nexthdr == IPPROTO_TCP || nexthdr == IPPROTO_UDP ? nexthdr : -1;
 }
 
-static enum nsgate_proto classify(u8 protocol)
+/* From NSGATE_OTHER, which so needs no entry. */
+static const s8 proto_distance[U8_MAX + 1] = {
+	[IPPROTO_TCP] = NSGATE_TCP - NSGATE_OTHER,
+	[IPPROTO_UDP] = NSGATE_UDP - NSGATE_OTHER,
+	[IPPROTO_ICMP] = NSGATE_ICMP - NSGATE_OTHER,
+	[IPPROTO_ICMPV6] = NSGATE_ICMP - NSGATE_OTHER,
+	[IPPROTO_SCTP] = NSGATE_SCTP - NSGATE_OTHER,
+	[IPPROTO_ESP] = NSGATE_ESP - NSGATE_OTHER,
+};
+
+/* An enum nsgate_proto, of the type that takes least to be an index. */
+static long classify(u8 protocol)
 {
-	switch (protocol) {
-	case IPPROTO_TCP:
-		return NSGATE_TCP;
-	case IPPROTO_UDP:
-		return NSGATE_UDP;
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		return NSGATE_ICMP;
-	case IPPROTO_SCTP:
-		return NSGATE_SCTP;
-	case IPPROTO_ESP:
-		return NSGATE_ESP;
-	default:
-		return NSGATE_OTHER;
-	}
+	return proto_distance[protocol] + (long)NSGATE_OTHER;
 }
 
 static void count_judged(const struct nsgate_target *target,
@@ -93,77 +90,134 @@ static void count_judged(const struct nsgate_target *target,
  * A packet that enters was judged by its device already, if it came by a way
  * that has a hook: root of the namespace can lead it round that with tc.
  */
-static noinline unsigned int judge_packet(const struct nsgate_target *target,
-					  const struct nsgate_policy *policy,
-					  struct sk_buff *skb,
-					  const struct nf_hook_state *state,
-					  enum nsgate_point point,
-					  enum nsgate_proto proto)
+static unsigned int judge_packet(const struct nsgate_target *target,
+				 const struct nsgate_policy *policy,
+				 struct sk_buff *skb,
+				 const struct nf_hook_state *state)
 {
-	enum nsgate_frame frame = NSGATE_FRAME_IPV4;
+	bool ipv6 = state->pf == NFPROTO_IPV6;
 	unsigned int verdict;
 
-	if (state->pf == NFPROTO_IPV6)
-		frame = NSGATE_FRAME_IPV6;
-	verdict = nsgate_gate_judge(policy, skb, 0, frame);
+	verdict = nsgate_gate_judge(policy, skb, 0, ipv6 ? NSGATE_FRAME_IPV6 :
+							   NSGATE_FRAME_IPV4);
 	count_judged(target, verdict, skb->len);
 	if (!(verdict & NSGATE_DROP) || policy->dry)
 		return NF_ACCEPT;
-	nsgate_meter_drop(target->meter, point, proto, skb->len);
+	nsgate_meter_drop(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
+			  classify(find_protocol(skb, ipv6)), skb->len);
 	return NF_DROP;
 }
 
-static noinline unsigned int ip_hook_slow(const struct nsgate_target *target,
-					  const struct sk_buff *skb,
-					  const struct nf_hook_state *state)
+/* What enters or is sent: here are the flows, and here stands the gate. */
+static __always_inline bool is_edge(unsigned int hook)
+{
+	return hook == NF_INET_PRE_ROUTING || hook == NF_INET_LOCAL_OUT;
+}
+
+static noinline unsigned int edge_slow(const struct nsgate_target *target,
+				       struct sk_buff *skb,
+				       const struct nf_hook_state *state)
+{
+	const struct nsgate_policy *policy;
+
+	if (target->flow)
+		nsgate_flow_touch(target->flow, skb,
+				  state->pf == NFPROTO_IPV6);
+	policy = rcu_dereference(target->gate.policy);
+	if (!policy)
+		return NF_ACCEPT;
+	return judge_packet(target, policy, skb, state);
+}
+
+static noinline unsigned int ip_slow(const struct nsgate_target *target,
+				     struct sk_buff *skb,
+				     const struct nf_hook_state *state)
 {
 	bool ipv6 = state->pf == NFPROTO_IPV6;
 
 	nsgate_meter_add(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
 			 classify(find_protocol(skb, ipv6)), skb->len);
+	if (is_edge(state->hook))
+		return edge_slow(target, skb, state);
 	return NF_ACCEPT;
 }
 
-/* Packets on their way through. */
-static unsigned int ip_hook(void *priv, struct sk_buff *skb,
-			    const struct nf_hook_state *state)
+/*
+ * Each point has a function of its own, in which all but the packet is known
+ * when it is compiled, and which saves no register: what takes longer is done
+ * by others, with which it ends.
+ */
+static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
+					    struct sk_buff *skb,
+					    const struct nf_hook_state *state,
+					    bool ipv6, unsigned int hook)
 {
-	const struct nsgate_target *target = priv;
-	bool ipv6 = state->pf == NFPROTO_IPV6;
-	int protocol;
+	int protocol = simple_protocol(skb, ipv6);
 
-	/* To end with the other way leaves nothing to be saved on this one. */
-	protocol = simple_protocol(skb, ipv6);
 	if (unlikely(protocol < 0))
-		return ip_hook_slow(target, skb, state);
-	nsgate_meter_add(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
+		return ip_slow(target, skb, state);
+	nsgate_meter_add(target->meter, NSGATE_IP_POINT(hook, ipv6),
 			 classify(protocol), skb->len);
-	return NF_ACCEPT;
-}
-
-/* Packets that enter or are sent: the flows, and where the gate stands. */
-static unsigned int ip_edge_hook(void *priv, struct sk_buff *skb,
-				 const struct nf_hook_state *state)
-{
-	const struct nsgate_target *target = priv;
-	bool ipv6 = state->pf == NFPROTO_IPV6;
-	const struct nsgate_policy *policy;
-	enum nsgate_point point;
-	enum nsgate_proto proto;
-	int protocol;
-
-	protocol = simple_protocol(skb, ipv6);
-	if (unlikely(protocol < 0))
-		protocol = find_protocol(skb, ipv6);
-	point = NSGATE_IP_POINT(state->hook, ipv6);
-	proto = classify(protocol);
-	nsgate_meter_add(target->meter, point, proto, skb->len);
+	if (!is_edge(hook))
+		return NF_ACCEPT;
+	if (unlikely(rcu_access_pointer(target->gate.policy)))
+		return edge_slow(target, skb, state);
 	if (target->flow)
 		nsgate_flow_touch(target->flow, skb, ipv6);
-	policy = rcu_dereference(target->gate.policy);
-	if (likely(!policy))
-		return NF_ACCEPT;
-	return judge_packet(target, policy, skb, state, point, proto);
+	return NF_ACCEPT;
+}
+
+#define IP_HOOK(name) static unsigned int				\
+name(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+
+IP_HOOK(prerouting_ipv4)
+{
+	return ip_hook(priv, skb, state, false, NF_INET_PRE_ROUTING);
+}
+
+IP_HOOK(input_ipv4)
+{
+	return ip_hook(priv, skb, state, false, NF_INET_LOCAL_IN);
+}
+
+IP_HOOK(forward_ipv4)
+{
+	return ip_hook(priv, skb, state, false, NF_INET_FORWARD);
+}
+
+IP_HOOK(output_ipv4)
+{
+	return ip_hook(priv, skb, state, false, NF_INET_LOCAL_OUT);
+}
+
+IP_HOOK(postrouting_ipv4)
+{
+	return ip_hook(priv, skb, state, false, NF_INET_POST_ROUTING);
+}
+
+IP_HOOK(prerouting_ipv6)
+{
+	return ip_hook(priv, skb, state, true, NF_INET_PRE_ROUTING);
+}
+
+IP_HOOK(input_ipv6)
+{
+	return ip_hook(priv, skb, state, true, NF_INET_LOCAL_IN);
+}
+
+IP_HOOK(forward_ipv6)
+{
+	return ip_hook(priv, skb, state, true, NF_INET_FORWARD);
+}
+
+IP_HOOK(output_ipv6)
+{
+	return ip_hook(priv, skb, state, true, NF_INET_LOCAL_OUT);
+}
+
+IP_HOOK(postrouting_ipv6)
+{
+	return ip_hook(priv, skb, state, true, NF_INET_POST_ROUTING);
 }
 
 static enum nsgate_frame classify_frame(__be16 protocol)
@@ -304,16 +358,23 @@ static noinline unsigned int device_hook_slow(const struct nsgate_target *target
 	return judge_frame(target, policy, skb, point, frame, offset);
 }
 
+/* The class of most frames, or -1 if it takes more to find it. */
+static __always_inline long simple_frame(__be16 protocol)
+{
+	if (likely(protocol == htons(ETH_P_IP)))
+		return NSGATE_FRAME_IPV4;
+	return protocol == htons(ETH_P_IPV6) ? NSGATE_FRAME_IPV6 : -1;
+}
+
 static unsigned int __maybe_unused
 ingress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct nsgate_target *target = priv;
+	long frame = simple_frame(skb->protocol);
 
-	if (unlikely(rcu_access_pointer(target->gate.policy) ||
-		     eth_type_vlan(skb->protocol)))
+	if (unlikely(frame < 0 || rcu_access_pointer(target->gate.policy)))
 		return device_hook_slow(target, skb, state, NSGATE_INGRESS);
-	nsgate_meter_add(target->meter, NSGATE_INGRESS,
-			 classify_frame(skb->protocol), skb->len);
+	nsgate_meter_add(target->meter, NSGATE_INGRESS, frame, skb->len);
 	return NF_ACCEPT;
 }
 
@@ -322,14 +383,14 @@ egress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct ethhdr *eth = (const struct ethhdr *)skb->data;
 	const struct nsgate_target *target = priv;
+	long frame = -1;
 
-	if (unlikely(rcu_access_pointer(target->gate.policy) ||
-		     !has_ethernet_header(state->out) ||
-		     skb_headlen(skb) < ETH_HLEN ||
-		     eth_type_vlan(eth->h_proto)))
+	if (likely(has_ethernet_header(state->out) &&
+		   skb_headlen(skb) >= ETH_HLEN))
+		frame = simple_frame(eth->h_proto);
+	if (unlikely(frame < 0 || rcu_access_pointer(target->gate.policy)))
 		return device_hook_slow(target, skb, state, NSGATE_EGRESS);
-	nsgate_meter_add(target->meter, NSGATE_EGRESS,
-			 classify_frame(eth->h_proto), skb->len);
+	nsgate_meter_add(target->meter, NSGATE_EGRESS, frame, skb->len);
 	return NF_ACCEPT;
 }
 
@@ -342,16 +403,16 @@ egress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 }
 
 static const struct nf_hook_ops ip_ops[] = {
-	HOOK(ip_edge_hook, NFPROTO_IPV4, NF_INET_PRE_ROUTING),
-	HOOK(ip_hook, NFPROTO_IPV4, NF_INET_LOCAL_IN),
-	HOOK(ip_hook, NFPROTO_IPV4, NF_INET_FORWARD),
-	HOOK(ip_edge_hook, NFPROTO_IPV4, NF_INET_LOCAL_OUT),
-	HOOK(ip_hook, NFPROTO_IPV4, NF_INET_POST_ROUTING),
-	HOOK(ip_edge_hook, NFPROTO_IPV6, NF_INET_PRE_ROUTING),
-	HOOK(ip_hook, NFPROTO_IPV6, NF_INET_LOCAL_IN),
-	HOOK(ip_hook, NFPROTO_IPV6, NF_INET_FORWARD),
-	HOOK(ip_edge_hook, NFPROTO_IPV6, NF_INET_LOCAL_OUT),
-	HOOK(ip_hook, NFPROTO_IPV6, NF_INET_POST_ROUTING),
+	HOOK(prerouting_ipv4, NFPROTO_IPV4, NF_INET_PRE_ROUTING),
+	HOOK(input_ipv4, NFPROTO_IPV4, NF_INET_LOCAL_IN),
+	HOOK(forward_ipv4, NFPROTO_IPV4, NF_INET_FORWARD),
+	HOOK(output_ipv4, NFPROTO_IPV4, NF_INET_LOCAL_OUT),
+	HOOK(postrouting_ipv4, NFPROTO_IPV4, NF_INET_POST_ROUTING),
+	HOOK(prerouting_ipv6, NFPROTO_IPV6, NF_INET_PRE_ROUTING),
+	HOOK(input_ipv6, NFPROTO_IPV6, NF_INET_LOCAL_IN),
+	HOOK(forward_ipv6, NFPROTO_IPV6, NF_INET_FORWARD),
+	HOOK(output_ipv6, NFPROTO_IPV6, NF_INET_LOCAL_OUT),
+	HOOK(postrouting_ipv6, NFPROTO_IPV6, NF_INET_POST_ROUTING),
 };
 
 /* What the kernel has of these depends on its configuration. */

@@ -26,21 +26,10 @@ void nsgate_meter_free(struct nsgate_meter __percpu *meter)
 	free_percpu(meter);
 }
 
-#if BITS_PER_LONG == 64
-/*
- * A softirq may come in between, and at output and postrouting the task may
- * even move to another CPU: each addition is safe by itself against both.
- */
-static void add(struct nsgate_meter __percpu *meter,
-		struct nsgate_count __percpu *count, unsigned int len)
-{
-	this_cpu_inc(count->packets);
-	this_cpu_add(count->bytes, len);
-}
-#else
-/* Here a value takes two stores: keep softirqs out, and readers waiting. */
-static void add(struct nsgate_meter __percpu *meter,
-		struct nsgate_count __percpu *count, unsigned int len)
+#if BITS_PER_LONG != 64
+/* Keeps softirqs out, and readers waiting. */
+void nsgate_meter_count(struct nsgate_meter __percpu *meter,
+			struct nsgate_count __percpu *count, unsigned int len)
 {
 	struct nsgate_count *this;
 	struct nsgate_meter *cpu;
@@ -56,24 +45,17 @@ static void add(struct nsgate_meter __percpu *meter,
 }
 #endif
 
-void nsgate_meter_add(struct nsgate_meter __percpu *meter,
-		      enum nsgate_point point, unsigned int proto,
-		      unsigned int len)
-{
-	add(meter, &meter->seen[point][proto], len);
-}
-
 void nsgate_meter_drop(struct nsgate_meter __percpu *meter,
 		       enum nsgate_point point, unsigned int proto,
 		       unsigned int len)
 {
-	add(meter, &meter->dropped[point][proto], len);
+	nsgate_meter_count(meter, &meter->dropped[point][proto], len);
 }
 
 void nsgate_meter_judge(struct nsgate_meter __percpu *meter,
 			enum nsgate_judged judged, unsigned int len)
 {
-	add(meter, &meter->judged[judged], len);
+	nsgate_meter_count(meter, &meter->judged[judged], len);
 }
 
 /* Adds what one CPU has counted. */

@@ -134,6 +134,31 @@ struct nsgate_meter __percpu *nsgate_meter_alloc(void);
  */
 void nsgate_meter_free(struct nsgate_meter __percpu *meter);
 
+#if BITS_PER_LONG == 64
+/**
+ * nsgate_meter_count() - count one packet with one counter
+ * @meter: the target's meter
+ * @count: a counter in it
+ * @len: its length in bytes
+ *
+ * A softirq may come in between, and at output and postrouting the task may
+ * even move to another CPU: each addition is safe by itself against both.
+ *
+ * Context: Any but hard interrupt; takes no lock.
+ */
+static inline void nsgate_meter_count(struct nsgate_meter __percpu *meter,
+				      struct nsgate_count __percpu *count,
+				      unsigned int len)
+{
+	this_cpu_inc(count->packets);
+	this_cpu_add(count->bytes, len);
+}
+#else
+/* Here a value takes two stores. */
+void nsgate_meter_count(struct nsgate_meter __percpu *meter,
+			struct nsgate_count __percpu *count, unsigned int len);
+#endif
+
 /**
  * nsgate_meter_add() - count one packet
  * @meter: the target's meter
@@ -143,9 +168,12 @@ void nsgate_meter_free(struct nsgate_meter __percpu *meter);
  *
  * Context: Any but hard interrupt; takes no lock.
  */
-void nsgate_meter_add(struct nsgate_meter __percpu *meter,
-		      enum nsgate_point point, unsigned int proto,
-		      unsigned int len);
+static inline void nsgate_meter_add(struct nsgate_meter __percpu *meter,
+				    enum nsgate_point point, long proto,
+				    unsigned int len)
+{
+	nsgate_meter_count(meter, &meter->seen[point][proto], len);
+}
 
 /**
  * nsgate_meter_drop() - count one packet that is dropped where it was counted
