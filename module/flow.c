@@ -23,9 +23,9 @@
 #include <linux/bottom_half.h>
 #include <linux/etherdevice.h> /* get_unaligned() */
 #include <linux/hash.h>
-#include <linux/jhash.h>
 #include <linux/jiffies.h>
 #include <linux/log2.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/random.h>
@@ -79,7 +79,7 @@ struct flow_cpu {
 };
 
 struct nsgate_flow {
-	u32 seed;
+	u64 seeds[6];
 	u32 ways; /* entries of a set that are used: fewer in the smallest */
 	u32 sets; /* a power of two */
 	u32 sketch_bits; /* of a row */
@@ -119,7 +119,7 @@ struct nsgate_flow *nsgate_flow_alloc(unsigned int entries)
 	if (!flow)
 		return NULL;
 	entries = roundup_pow_of_two(entries);
-	flow->seed = get_random_u32();
+	get_random_bytes(flow->seeds, sizeof(flow->seeds));
 	flow->ways = min_t(u32, entries, WAYS);
 	flow->sets = entries / flow->ways;
 	flow->sketch_bits = ilog2(max_t(u32, entries, SKETCH_MIN));
@@ -225,40 +225,65 @@ static bool make_ipv6_key(struct nsgate_flow_key *key,
 	return true;
 }
 
-/* What is compared to find a flow; unlike its key, it stays in registers. */
+/*
+ * What is compared to find a flow.  Unlike its key it stays in registers, which
+ * an array would not; IPv4 has only the first word of addresses.
+ */
 struct probe {
-	u64 first; /* of the words of the addresses */
-	const u64 *others; /* words, for IPv6 only */
+	u64 word0, word1, word2, word3;
 	u32 both_ports;
-	u32 protocol;
-	u32 flags;
+	u8 protocol;
+	u8 flags;
 };
 
+/* Both halves of the product, so that each bit of it counts. */
+#ifdef CONFIG_ARCH_SUPPORTS_INT128
+static __always_inline u64 fold(u64 a, u64 b)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (u64)product ^ (u64)(product >> 64);
+}
+#else
+static __always_inline u64 fold(u64 a, u64 b)
+{
+	return (a * b) ^ mul_u64_u64_shr(a, b, 64);
+}
+#endif
+
 /*
- * Seeded Jenkins hash: who forges addresses can't tell which of them meet in a
- * set, and if he could, all that he wins is that set.
+ * Products of what nobody knows, in the way of wyhash (Wang Yi, 2019): who
+ * forges addresses can't tell which of them meet in a set, and if he could, all
+ * that he wins is that set.
  */
 static __always_inline u32 hash_probe(const struct nsgate_flow *flow,
-				      const struct probe *probe)
+				      const struct probe *probe, bool ipv6)
 {
-	u32 seed = flow->seed + probe->protocol;
+	const u64 *seeds = flow->seeds;
+	u64 hash = (u64)probe->protocol << 32 | probe->both_ports;
 
-	if (probe->others)
-		seed = jhash2((const u32 *)probe->others, 6, seed);
-	return jhash_3words(lower_32_bits(probe->first),
-			    upper_32_bits(probe->first), probe->both_ports,
-			    seed);
+	hash = fold(hash ^ seeds[0], probe->word0 ^ seeds[1]);
+	if (!ipv6)
+		return hash;
+	hash ^= fold(probe->word1 ^ seeds[2], probe->word2 ^ seeds[3]);
+	return fold(hash ^ seeds[4], probe->word3 ^ seeds[5]);
 }
 
 static __always_inline bool is_probed(const struct nsgate_flow_key *key,
-				      const struct probe *probe)
+				      const struct probe *probe, bool ipv6)
 {
-	if (key->words[0] != probe->first ||
-	    key->both_ports != probe->both_ports ||
-	    key->protocol != probe->protocol || key->flags != probe->flags)
+	/* One by one: to compare several at once they are put together first. */
+	if (key->words[0] != probe->word0)
 		return false;
-	return !probe->others || !memcmp(key->words + 1, probe->others,
-					 3 * sizeof(u64));
+	if (key->both_ports != probe->both_ports)
+		return false;
+	if (key->protocol != probe->protocol)
+		return false;
+	if (key->flags != probe->flags)
+		return false;
+	return !ipv6 || (key->words[1] == probe->word1 &&
+			 key->words[2] == probe->word2 &&
+			 key->words[3] == probe->word3);
 }
 
 static u8 tag_of(u32 hash)
@@ -275,64 +300,81 @@ static u64 zero_bytes(u64 word)
 	return (word - EACH_BYTE) & ~word & (EACH_BYTE << 7);
 }
 
-static __always_inline struct flow_entry *find(const struct flow_cpu *this,
-					       u32 set, u8 tag,
-					       const struct probe *probe)
+/* Among the entries that a word of tags is of. */
+static __always_inline struct flow_entry *
+find_among(struct flow_entry *entries, u64 tags, u64 wanted,
+	   const struct probe *probe, bool ipv6)
 {
-	struct flow_entry *entries = this->entries + set * WAYS;
-	int i;
+	u64 hits = zero_bytes(tags ^ wanted);
 
-	for (i = 0; i < TAG_WORDS; i++) {
-		u64 hits = zero_bytes(this->sets[set].tags[i] ^
-				      tag * EACH_BYTE);
+	for (; hits; hits &= hits - 1) {
+		struct flow_entry *entry = entries + __ffs64(hits) / 8;
 
-		for (; hits; hits &= hits - 1) {
-			struct flow_entry *entry;
-
-			entry = entries + i * TAGS_PER_WORD + __ffs64(hits) / 8;
-			if (is_probed(&entry->key, probe))
-				return entry;
-		}
+		if (is_probed(&entry->key, probe, ipv6))
+			return entry;
 	}
 	return NULL;
 }
 
+static __always_inline struct flow_entry *find(const struct flow_cpu *this,
+					       u32 set, u8 tag,
+					       const struct probe *probe,
+					       bool ipv6)
+{
+	struct flow_entry *entries = this->entries + (size_t)set * WAYS;
+	const u64 *tags = this->sets[set].tags;
+	u64 wanted = tag * EACH_BYTE;
+	struct flow_entry *entry;
+
+	BUILD_BUG_ON(TAG_WORDS != 2);
+	entry = find_among(entries, tags[0], wanted, probe, ipv6);
+	if (!entry)
+		entry = find_among(entries + TAGS_PER_WORD, tags[1], wanted,
+				   probe, ipv6);
+	return entry;
+}
+
 static u16 weight_now(const struct flow_entry *entry, u32 now)
 {
-	u32 halvings = (now - entry->last) / HALF_LIFE;
+	u32 idle = now - entry->last;
 
-	return halvings < 16 ? entry->key.weight >> halvings : 0;
+	if (likely(idle < HALF_LIFE))
+		return entry->key.weight;
+	idle /= HALF_LIFE;
+	return idle < 16 ? entry->key.weight >> idle : 0;
 }
 
 /* The next entry of a set to go; of those that weigh the same, the idlest. */
 static u32 lightest(const struct nsgate_flow *flow,
 		    const struct flow_entry *entries, u32 now)
 {
+	u64 least = U64_MAX;
 	u32 way, best = 0;
 
-	for (way = 1; way < flow->ways; way++) {
-		int diff = weight_now(entries + way, now) -
-			   weight_now(entries + best, now);
+	for (way = 0; way < flow->ways; way++) {
+		u64 rank = (u64)weight_now(entries + way, now) << 32 |
+			   (u32)~(now - entries[way].last);
 
-		if (diff < 0 ||
-		    (!diff && now - entries[way].last > now - entries[best].last))
+		if (rank < least) {
+			least = rank;
 			best = way;
+		}
 	}
 	return best;
 }
 
-static u32 first_free(const struct nsgate_flow *flow,
-		      const struct flow_set *set)
+/* There is none if it isn't one of those that are used. */
+static u32 first_free(const struct flow_set *set)
 {
-	u32 way;
+	u32 i;
 
-	for (way = 0; way < flow->ways; way++) {
-		u64 tags = set->tags[way / TAGS_PER_WORD];
+	for (i = 0; i < TAG_WORDS; i++) {
+		u64 free = zero_bytes(set->tags[i]);
 
-		if (!(u8)(tags >> way % TAGS_PER_WORD * 8))
-			break;
+		if (free)
+			return i * TAGS_PER_WORD + __ffs64(free) / 8;
 	}
-	return way;
+	return WAYS;
 }
 
 static void set_tag(struct flow_set *set, u32 way, u8 tag)
@@ -383,7 +425,7 @@ static noinline struct flow_entry *admit(const struct nsgate_flow *flow,
 {
 	u32 set = hash & (flow->sets - 1);
 	struct flow_entry *entries = this->entries + set * WAYS;
-	u32 way = first_free(flow, this->sets + set);
+	u32 way = first_free(this->sets + set);
 	u16 weight = 0;
 
 	if (way < flow->ways) {
@@ -456,17 +498,19 @@ static noinline void touch_any(struct nsgate_flow *flow,
 
 	if (!(ipv6 ? make_ipv6_key(&key, skb) : make_ipv4_key(&key, skb)))
 		return;
-	probe.first = key.words[0];
-	probe.others = ipv6 ? key.words + 1 : NULL;
+	probe.word0 = key.words[0];
+	probe.word1 = key.words[1];
+	probe.word2 = key.words[2];
+	probe.word3 = key.words[3];
 	probe.both_ports = key.both_ports;
 	probe.protocol = key.protocol;
 	probe.flags = key.flags;
-	hash = hash_probe(flow, &probe);
+	hash = hash_probe(flow, &probe, ipv6);
 
 	entered = enter_table();
 	this = this_cpu_ptr(flow->cpu);
 	write_seqcount_begin(&this->seq);
-	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe);
+	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe, ipv6);
 	if (!entry)
 		entry = admit(flow, this, hash, &key, now);
 	if (entry)
@@ -475,42 +519,65 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	leave_table(entered);
 }
 
-/* Fails for what needs a closer look. */
-static inline bool probe_simple(struct probe *probe, const struct sk_buff *skb)
+/* Fail for what needs a closer look. */
+static __always_inline bool probe_ports(struct probe *probe, u8 protocol,
+					const struct sk_buff *skb,
+					const void *ports)
+{
+	if (unlikely((const u8 *)ports + sizeof(u32) > skb_tail_pointer(skb) ||
+		     (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)))
+		return false;
+	probe->both_ports = get_unaligned((const u32 *)ports);
+	probe->protocol = protocol;
+	return true;
+}
+
+static __always_inline bool probe_ipv4(struct probe *probe,
+				       const struct sk_buff *skb)
 {
 	const struct iphdr *ip = ip_hdr(skb);
-	const u32 *ports = (const u32 *)(ip + 1);
 
-	if (unlikely((const u8 *)(ports + 1) > skb_tail_pointer(skb) ||
-		     ip->ihl != 5 || ip->frag_off & htons(IP_OFFSET) ||
-		     (ip->protocol != IPPROTO_TCP &&
-		      ip->protocol != IPPROTO_UDP)))
+	if (!probe_ports(probe, ip->protocol, skb, ip + 1) ||
+	    unlikely(ip->ihl != 5 || ip->frag_off & htons(IP_OFFSET)))
 		return false;
-	probe->first = get_unaligned((const u64 *)&ip->saddr);
-	probe->others = NULL;
-	probe->both_ports = get_unaligned(ports);
-	probe->protocol = ip->protocol;
+	probe->word0 = get_unaligned((const u64 *)&ip->saddr);
 	probe->flags = NSGATE_FLOW_USED | NSGATE_FLOW_PORTS;
 	return true;
 }
 
-/* Counts a packet of IPv4 if that is simple and its flow is known. */
-static inline bool touch_known(struct nsgate_flow *flow,
-			       const struct sk_buff *skb)
+static __always_inline bool probe_ipv6(struct probe *probe,
+				       const struct sk_buff *skb)
+{
+	const struct ipv6hdr *ip = ipv6_hdr(skb);
+	const u64 *words = (const u64 *)&ip->saddr;
+
+	if (!probe_ports(probe, ip->nexthdr, skb, ip + 1))
+		return false;
+	probe->word0 = get_unaligned(words);
+	probe->word1 = get_unaligned(words + 1);
+	probe->word2 = get_unaligned(words + 2);
+	probe->word3 = get_unaligned(words + 3);
+	probe->flags = NSGATE_FLOW_USED | NSGATE_FLOW_PORTS | NSGATE_FLOW_IPV6;
+	return true;
+}
+
+/* Counts a packet if that is simple and its flow is known. */
+static __always_inline bool touch_known(struct nsgate_flow *flow,
+					const struct sk_buff *skb, bool ipv6)
 {
 	struct flow_entry *entry;
 	struct flow_cpu *this;
-	struct probe probe;
+	struct probe probe = {};
 	bool entered;
 	u32 hash;
 
-	if (!probe_simple(&probe, skb))
+	if (!(ipv6 ? probe_ipv6(&probe, skb) : probe_ipv4(&probe, skb)))
 		return false;
-	hash = hash_probe(flow, &probe);
+	hash = hash_probe(flow, &probe, ipv6);
 
 	entered = enter_table();
 	this = this_cpu_ptr(flow->cpu);
-	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe);
+	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe, ipv6);
 	if (likely(entry)) {
 		write_seqcount_begin(&this->seq);
 		count_packet(entry, skb->len, jiffies);
@@ -520,11 +587,28 @@ static inline bool touch_known(struct nsgate_flow *flow,
 	return entry;
 }
 
+/* By themselves, so that neither saves registers that only the other needs. */
+static noinline void touch_ipv4(struct nsgate_flow *flow,
+				const struct sk_buff *skb)
+{
+	if (!touch_known(flow, skb, false))
+		touch_any(flow, skb, false);
+}
+
+static noinline void touch_ipv6(struct nsgate_flow *flow,
+				const struct sk_buff *skb)
+{
+	if (!touch_known(flow, skb, true))
+		touch_any(flow, skb, true);
+}
+
 void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
 		       bool ipv6)
 {
-	if (ipv6 || !touch_known(flow, skb))
-		touch_any(flow, skb, ipv6);
+	if (ipv6)
+		touch_ipv6(flow, skb);
+	else
+		touch_ipv4(flow, skb);
 }
 
 void nsgate_flow_usage(const struct nsgate_flow *flow,

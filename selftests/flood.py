@@ -124,31 +124,24 @@ def send_by_pktgen(order, mice, heavy_packets, *cpus):
 
 # ---- sources that collide ----
 
-WORD = 0xffffffff
-COMMON_HASH = 0x2f6e7367
-# jhash_3words() begins with this: protocol UDP, and 0 where nsgate has a seed.
-JHASH_BASE = (17 + 0xdeadbeef + (3 << 2)) & WORD
-# Each step is c ^= b; c -= rotate(b, n), for these words and this n.
-JHASH_FINAL = ((2, 1, 14), (0, 2, 11), (1, 0, 25), (2, 1, 16), (0, 2, 4), (1, 0, 14), (2, 1, 24))
+# To this address and port 0, all from addresses whose last octet is less than
+# 15 have the same product, as far as that counts: no carry gets there.
+COLLIDERS = socket.inet_aton("192.0.2.1")
 
 
-def rotate(word, n):
-    return (word << n | word >> 32 - n) & WORD
+def unseeded_hash(addresses_and_ports):
+    """That of nsgate, with 0 for all seeds and protocol UDP."""
+    addresses, ports = struct.unpack("=QI", addresses_and_ports)
+    product = (17 << 32 | ports) * addresses
+    return (product ^ product >> 64) & 0xffffffff
 
 
-def unseeded_hash(*words):
-    state = [word + JHASH_BASE & WORD for word in words]
-    for to, by, n in JHASH_FINAL:
-        state[to] = (state[to] ^ state[by]) - rotate(state[by], n) & WORD
-    return state[2]
+COMMON_HASH = unseeded_hash(bytes(4) + COLLIDERS + bytes(4))
 
 
 def draw_collider():
-    """The words of which COMMON_HASH is the hash: all steps can be undone."""
-    state = [random.getrandbits(32), random.getrandbits(32), COMMON_HASH]
-    for to, by, n in reversed(JHASH_FINAL):
-        state[to] = (state[to] + rotate(state[by], n) & WORD) ^ state[by]
-    return [word - JHASH_BASE & WORD for word in state]
+    source = random.getrandbits(24).to_bytes(3, "big") + bytes([random.randrange(15)])
+    return source + COLLIDERS + bytes(4)
 
 
 def is_routed(octet):
@@ -169,9 +162,9 @@ def make_checksum(packet):
 
 def draw_mouse(mac):
     while True:
-        words = struct.pack("=3I", *draw_collider())
-        if is_routed(words[0]) and is_routed(words[4]):
-            return make_checksum(frame(mac, words, 46 + words[0]))
+        collider = draw_collider()
+        if is_routed(collider[0]):
+            return make_checksum(frame(mac, collider, 46 + collider[0]))
 
 
 def send_colliders(device, mac, mice, heavy_packets):
@@ -207,9 +200,9 @@ def mouse_length(order, source, source_port, destination, port):
         group = octet - 10
         known = group in GROUPS and port == group and destination == f"10.2.1.{group}"
         return 46 + group if known else None
-    words = struct.unpack("=3I", socket.inet_aton(source) + socket.inet_aton(destination) +
-                          struct.pack("!HH", source_port, port))
-    return 46 + octet if unseeded_hash(*words) == COMMON_HASH else None
+    collider = socket.inet_aton(source) + socket.inet_aton(destination) + \
+        struct.pack("!HH", source_port, port)
+    return 46 + octet if unseeded_hash(collider) == COMMON_HASH else None
 
 
 class Watch:
