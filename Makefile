@@ -7,7 +7,7 @@ KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
 .PHONY: all clean modules_install install dkms-install dkms-uninstall deb
-.PHONY: demo check check-kernels help
+.PHONY: demo check check-kernels bench help
 all: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
@@ -41,6 +41,9 @@ dkms-uninstall:
 deb:
 	scripts/deb
 
+bench:
+	scripts/bench
+
 .PHONY: kdir
 kdir:
 	@test -e $(KDIR)/Makefile || { \
@@ -63,4 +66,5 @@ help:
 	@echo 'make check-kernels    the tests on kernels of all Debian releases'
 	@echo "make check-kernels KERNELS='6.12 7.3-rt'"
 	@echo '                      on these only'
+	@echo 'make bench            what it costs, in instructions, beside nft and others'
 	@echo 'make clean            remove what was built'
