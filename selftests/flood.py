@@ -75,8 +75,10 @@ def devices_of(cpu):
 
 
 def remove_devices(cpu):
-    """The thread does it when it gets to run, whoever asked for it."""
-    pktgen(f"kpktgend_{cpu}", "rem_device_all")
+    """The thread does it when it gets to run, whoever asked for it: where there
+    are none, it would remove those that come next."""
+    if devices_of(cpu):
+        pktgen(f"kpktgend_{cpu}", "rem_device_all")
     while devices_of(cpu):
         time.sleep(0.05)
 
