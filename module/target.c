@@ -233,8 +233,11 @@ static void hide_on_host(struct nsgate_target *target)
 			old->inode);
 }
 
-/* What it returns counts already, but is in no list and can be undone. */
-static struct nsgate_target *bind_net(struct net *net)
+/*
+ * What it returns counts already, but is in no list and can be undone.  One
+ * that it could not hook may have had a packet in a hook all the same.
+ */
+static struct nsgate_target *bind_net(struct net *net, struct list_head *dead)
 {
 	struct nsgate_target *target;
 	int err;
@@ -260,6 +263,9 @@ static struct nsgate_target *bind_net(struct net *net)
 
 err_own:
 	nsgate_proc_remove_own(net);
+	hide_on_host(target);
+	list_add_tail(&target->list, dead);
+	goto err_alloc;
 err_host:
 	hide_on_host(target);
 	target_free(target);
@@ -333,7 +339,7 @@ static int bind_one(const struct request *req, struct list_head *dead)
 		       req->wanted[0].inode, TARGETS_MAX);
 		return -E2BIG;
 	}
-	target = bind_net(net);
+	target = bind_net(net, dead);
 	if (IS_ERR(target))
 		return PTR_ERR(target);
 	adopt(target, dead);
@@ -365,7 +371,8 @@ static void unbind(struct nsgate_target *target, struct list_head *dead)
 }
 
 /* Puts those that are bound anew in @fresh, and marks those that stay. */
-static int bind_missing(const struct request *req, struct list_head *fresh)
+static int bind_missing(const struct request *req, struct list_head *fresh,
+			struct list_head *dead)
 {
 	struct nsgate_target *target;
 	unsigned int i;
@@ -378,7 +385,7 @@ static int bind_missing(const struct request *req, struct list_head *fresh)
 			target->keep = true;
 			continue;
 		}
-		target = bind_net(req->wanted[i].net);
+		target = bind_net(req->wanted[i].net, dead);
 		if (IS_ERR(target))
 			return PTR_ERR(target);
 		list_add_tail(&target->list, fresh);
@@ -392,7 +399,7 @@ static int replace_all(const struct request *req, struct list_head *dead)
 	LIST_HEAD(fresh);
 	int err;
 
-	err = bind_missing(req, &fresh);
+	err = bind_missing(req, &fresh, dead);
 	if (err) {
 		list_for_each_entry_safe(target, next, &fresh, list)
 			unbind(target, dead);
