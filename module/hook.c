@@ -267,6 +267,9 @@ static bool is_from_packet_socket(const struct sk_buff *skb)
 /* What a frame is that is sent by a device that isn't like Ethernet. */
 static enum nsgate_frame find_version(const struct sk_buff *skb, int offset)
 {
+	/* Who has not set the network header sends no IP. */
+	if (offset < 0)
+		return NSGATE_FRAME_OTHER;
 	if (!is_from_packet_socket(skb))
 		return classify_frame(skb->protocol);
 	switch (header_byte(skb, offset) >> 4) {
@@ -498,11 +501,18 @@ static int device_event(struct notifier_block *notifier, unsigned long event,
 	if (!ARRAY_SIZE(device_ops))
 		return NOTIFY_DONE;
 	switch (event) {
+	case NETDEV_PRE_UP:
+		/*
+		 * A device that is moved here comes whatever we say to that,
+		 * but it comes down: what has no hooks doesn't get up.
+		 */
+		if (find_device(target, dev))
+			break;
+		fallthrough;
 	case NETDEV_REGISTER:
 		err = add_device(target, dev);
-		/* A device that is moved here comes all the same. */
 		if (err)
-			net_err_ratelimited("nsgate: device %s of net:[%u] can't be hooked: error %d\n",
+			net_err_ratelimited("device %s of net:[%u] can't be hooked: error %d\n",
 					    dev->name, target->inode, err);
 		return notifier_from_errno(err);
 	case NETDEV_UNREGISTER:
