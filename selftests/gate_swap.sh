@@ -10,7 +10,7 @@
 # shellcheck source=gate_lib.sh
 source "$(dirname "$(realpath "$0")")/gate_lib.sh"
 
-ALL_TESTS="swaps two_writers rebound kept_open death unload"
+ALL_TESTS="swaps old_gate_is_over two_writers rebound kept_open death unload"
 
 : "${NSGATE_SWAPS:=1000}"
 
@@ -145,6 +145,37 @@ swaps()
 	programs=$(busywait $BUSYWAIT_TIMEOUT same_programs "$programs") || status=$?
 	check_err $status "there are $programs programs now"
 	log_test "swaps: programs are freed"
+}
+
+is_excepting()
+{
+	local excepted
+
+	gate_value excepted
+	excepted=$answer
+	gate_value excepted
+	((answer > excepted))
+}
+
+# A program that takes so long that there is always a packet in it: what it says
+# of that one counts before the write of the next gate returns.
+old_gate_is_over()
+{
+	local i slow excepted
+
+	slow="drop except 1024,$(printf '48 0 0 0,%.0s' {1..1023})6 0 0 1"
+	for i in {1..10}; do
+		gate "$slow"
+		busywait $BUSYWAIT_TIMEOUT is_excepting || check_err $? "nothing is excepted"
+		printf 'drop\n' >"$gate"
+		gate_value excepted
+		excepted=$answer
+		flush
+		gate_value excepted
+		check_equal "excepted when drop was written, and then" "$excepted" "$answer"
+	done
+	gate "$gate_a"
+	log_test "when a write returns, the old gate judges nothing any more"
 }
 
 two_writers()
