@@ -5,19 +5,33 @@
 
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
+PREFIX ?= /usr/local
+export INSTALL_MOD_PATH ?= $(DESTDIR)
 
-.PHONY: all clean modules_install install dkms-install dkms-uninstall deb
-.PHONY: demo check check-kernels bench help
+.PHONY: all clean modules_install install install-command dkms-install dkms-uninstall deb
+.PHONY: demo check check-kernels check-command bench help
 all: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
 # Debian's headers come without the System.map that modules_install wants for
 # depmod, and without the key that their configuration signs modules with.
-modules_install install: all
+modules_install: all
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install \
 		$(if $(wildcard $(KDIR)/certs/signing_key.pem),,CONFIG_MODULE_SIG_ALL=)
 	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) \
 		$$(awk -F '"' '{ print $$2 }' $(KDIR)/include/generated/utsrelease.h)
+
+install: modules_install install-command
+
+# The command, and what belongs to it: no kernel has a say in that.
+install-command:
+	install -D -m 755 scripts/nsgate $(DESTDIR)$(PREFIX)/sbin/nsgate
+	install -D -m 644 man/nsgate.8 $(DESTDIR)$(PREFIX)/share/man/man8/nsgate.8
+	install -D -m 644 contrib/nsgate.bash-completion \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/nsgate
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/nsgate \
+		contrib/nsgate.rules.yml contrib/nsgate.dashboard.json
 
 clean:
 	rm -rf build
@@ -28,6 +42,9 @@ demo:
 
 check:
 	scripts/check $(TESTS)
+
+check-command:
+	scripts/check-command $(TESTS)
 
 check-kernels:
 	scripts/check-kernels $(addprefix -t ,$(TESTS)) $(KERNELS)
@@ -54,7 +71,10 @@ help:
 	@echo 'make                  build nsgate.ko for the running kernel'
 	@echo 'make KVER=6.1.0-56-amd64, make KDIR=/usr/src/linux'
 	@echo '                      build it for another kernel'
-	@echo 'make install          build it and install it for that kernel'
+	@echo 'make install          build it and install it for that kernel, and the'
+	@echo '                      command nsgate with its manual page and units'
+	@echo 'make install-command  install the command only'
+	@echo '                      PREFIX is /usr/local if not said, DESTDIR nothing'
 	@echo 'make dkms-install     have DKMS build and install it, for this kernel and'
 	@echo '                      those to come'
 	@echo 'make dkms-uninstall   take it away from DKMS'
@@ -66,5 +86,6 @@ help:
 	@echo 'make check-kernels    the tests on kernels of all Debian releases'
 	@echo "make check-kernels KERNELS='6.12 7.3-rt'"
 	@echo '                      on these only'
+	@echo 'make check-command    the command nsgate with systemd, Prometheus and others'
 	@echo 'make bench            what it costs, in instructions, beside nft and others'
 	@echo 'make clean            remove what was built'
