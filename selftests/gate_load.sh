@@ -149,6 +149,7 @@ udp_flow()
 		server=$!
 		busywait $BUSYWAIT_TIMEOUT listens "$outside" "$port" || true
 		iperf_in "$target" -c "$to" -p "$port" "${slowly[@]}" -u &
+		echo $! >"$tmp/udp.$port"
 		wait $! || true
 		kill $server 2>/dev/null || true
 		wait $server || true
@@ -199,10 +200,17 @@ is_cut_off()
 	log_test "not one packet more, once the write of drop has returned"
 }
 
+# An iperf3 that may not send ends, or a newer one only ceases to send.
+end_udp_flows()
+{
+	kill "$(<"$tmp/udp.5203")" "$(<"$tmp/udp.5204")" 2>/dev/null || true
+}
+
+# TCP tries again after up to as long as the gate was closed.
 accept_restores()
 {
 	gate accept
-	# TCP tries again after up to as long as the gate was closed, UDP is new.
+	end_udp_flows
 	grow 20 out_{tcp,udp}{4,6} in_{tcp,udp}{4,6}
 	must tenant connected connect "$own6" "$friend6" 5202
 	log_test "accept lets TCP go on, and UDP and new connections pass"
@@ -285,5 +293,6 @@ closed_from_the_beginning()
 	log_test "policy=drop is what each bind begins with"
 }
 
+setup_tmp
 setup_gate
 tests_run
