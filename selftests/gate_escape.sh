@@ -396,7 +396,7 @@ bridge()
 		link set t0 master y0
 		link set v0 master y0
 	END
-	at_egress "what is bridged" child frame v1 queue 0800 0800 udp "$own" "$foe" 4242 @
+	attempt stopped "what is bridged" child frame v1 queue 0800 0800 udp "$own" "$foe" 4242 @
 	watcher=child
 	attempt stopped "what is bridged to it" friend frame n0 queue 0800 0800 udp "$foe" "$own" 4242 @
 	watcher=watch
@@ -442,7 +442,7 @@ flowtable()
 	busywait $BUSYWAIT_TIMEOUT is_offloaded || check_err $? "the flow is not offloaded"
 	at_egress "what the flowtable forwards" child udp "$friend" 4242 @ 4242
 	watcher=child
-	attempt stopped "what the flowtable forwards to it" friend udp 10.9.3.2 4242 @ 4242
+	at_egress "what the flowtable forwards to it" friend udp 10.9.3.2 4242 @ 4242
 	watcher=watch
 	tenant nft flush ruleset
 	hops=1
