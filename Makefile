@@ -78,7 +78,7 @@ help:
 	@echo 'make dkms-install     have DKMS build and install it, for this kernel and'
 	@echo '                      those to come'
 	@echo 'make dkms-uninstall   take it away from DKMS'
-	@echo 'make deb              build the Debian package nsgate-dkms'
+	@echo 'make deb              build the Debian packages nsgate and nsgate-dkms'
 	@echo 'make demo             see it at work, in a virtual machine'
 	@echo 'make check            all checks and tests, in a virtual machine'
 	@echo 'make check TESTS=meter.sh'
