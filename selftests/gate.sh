@@ -38,12 +38,15 @@ check_told()
 	check_equal "the gate" "policy $1"$'\n'"except $2"$'\n'"${3+label $3$'\n'}" "$answer"
 }
 
+# repeat NUMBER TEXT
 repeat()
 {
-	local text
+	local text=$2
 
-	printf -v text '%*s' "$1" ''
-	printf '%s' "${text// /$2}"
+	while ((${#text} < $1 * ${#2})); do
+		text+=$text
+	done
+	printf '%s' "${text:0:$1 * ${#2}}"
 }
 
 commands()
@@ -339,11 +342,6 @@ counts_packets()
 	local entry=("prerouting ipv4 udp" "prerouting ipv6 udp")
 
 	has_hook ingress && entry=("ingress netdev ipv4" "ingress netdev ipv6")
-	port=$(program "udp dst port 4242")
-	watcher=watch
-	# Or there would be errors of ICMP, to be counted as well.
-	must friend receiving receive 0.0.0.0 4242
-	must friend receiving receive :: 4242
 	count_each "output ipv4 udp" $((3 * 38)) "UDP" tenant udp "$foe" 4242
 	count_each "output ipv6 udp" $((3 * 58)) "UDP of IPv6" tenant udp "$foe6" 4242
 	count_each "output ipv4 udp" $((3 * 38)) "a raw socket" tenant raw udp "$own" "$foe" 4242
@@ -390,7 +388,6 @@ counts_frames()
 		log_test_skip "counters: frames of packet sockets" "this kernel has no egress"
 		return
 	fi
-	watcher=watch
 	count_each "egress netdev ipv4" $((3 * 52)) "a packet socket" \
 		tenant frame t0 bypass 0800 0800 udp "$own" "$foe" 4242
 	count_each "egress netdev ipv6" $((3 * 72)) "a packet socket, IPv6" \
@@ -416,7 +413,6 @@ counts_forwarded()
 	in_ns "$target" sysctl -qw net.ipv4.ip_forward=1
 	ip -n "$target" route add 10.9.6.0/24 via 10.9.2.10
 	ip -n "$outside" route add 10.9.6.0/24 via "$own" src "$friend"
-	watcher=watch
 	hops=2
 	count_each "$row" $((3 * 38)) "what is forwarded" friend udp 10.9.6.1 4242
 	hops=1
@@ -473,6 +469,7 @@ initial_namespace()
 
 	inode=$(stat -Lc %i /proc/1/ns/net)
 	gate=$HOST_VIEW/$inode/gate
+	! nsgate_loaded || unload_nsgate
 	load_nsgate "inode=$inode"
 	for message in drop "drop except $any"; do
 		message=$({ printf '%s\n' "$message" >"$gate"; } 2>&1) || status=$?
@@ -508,10 +505,16 @@ initial_namespace()
 setup()
 {
 	setup_gate
+	refusals=0
 	must watch watching watch
 	any="1,6 0 0 1"
 	excepted=$(program "host $friend and udp port 4242")
 	excepted=${excepted%,}
+	port=$(program "udp dst port 4242")
+	watcher=watch
+	# Or there would be errors of ICMP, to be counted as well.
+	must friend receiving receive 0.0.0.0 4242
+	must friend receiving receive :: 4242
 }
 
 setup
