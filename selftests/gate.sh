@@ -7,8 +7,8 @@
 source "$(dirname "$(realpath "$0")")/gate_lib.sh"
 
 ALL_TESTS="commands malformed_commands pieces permission handed_over
-	counts_packets counts_frames counts_forwarded counts_stacked
-	policy_parameter initial_namespace"
+	counts_packets counts_frames counts_forwarded counts_led_on
+	counts_stacked policy_parameter initial_namespace"
 
 # ---- commands ----
 
@@ -417,6 +417,25 @@ counts_forwarded()
 	count_each "$row" $((3 * 38)) "what is forwarded" friend udp 10.9.6.1 4242
 	hops=1
 	log_test "counters: what is forwarded counts once"
+}
+
+# Past IP, it is at ingress of the one device and at egress of the other.
+counts_led_on()
+{
+	in_ns "$target" nft -f - <<-END
+		table netdev mine {
+			chain ingress {
+				type filter hook ingress device t0 priority 0;
+				fwd to t1
+			}
+		}
+	END
+	hops=2
+	count "dry drop" 0 3 3 "text that nft forwards" \
+		friend frame n0 queue 88b5 88b5 text "$own" "$foe" 4242
+	hops=1
+	in_ns "$target" nft flush ruleset
+	log_test "counters: what goes from device to device counts once"
 }
 
 # Neither does the lower device count again what the upper one has counted.

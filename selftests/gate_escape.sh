@@ -276,6 +276,9 @@ split_frames()
 	at_egress "a frame in parts" tenant frame t0 split 0800 0800 udp "$own" "$foe" 4242 @
 	at_egress "a frame in parts with a VLAN tag" \
 		tenant frame t0 split 8100 8100.0800 udp "$own" "$foe" 4242 @
+	# The kernel looks for a tag, and makes it linear, if it is told of one.
+	at_egress "a frame in parts with a VLAN tag that nobody told of" \
+		tenant frame t0 split 88b5 8100.0800 udp "$own" "$foe" 4242 @
 	closed=drop
 	log_test "frames whose headers are not in the linear part"
 }
