@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 export INSTALL_MOD_PATH ?= $(DESTDIR)
 
 .PHONY: all clean modules_install install install-command dkms-install dkms-uninstall deb
-.PHONY: demo check check-kernels check-command bench help
+.PHONY: demo check check-kernels check-dkms check-command bench help
 all: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
@@ -49,6 +49,9 @@ check-command:
 check-kernels:
 	scripts/check-kernels $(addprefix -t ,$(TESTS)) $(KERNELS)
 
+check-dkms:
+	scripts/check-dkms
+
 dkms-install:
 	scripts/dkms install
 
@@ -86,6 +89,7 @@ help:
 	@echo 'make check-kernels    the tests on kernels of all Debian releases'
 	@echo "make check-kernels KERNELS='6.12 7.3-rt'"
 	@echo '                      on these only'
+	@echo 'make check-dkms       DKMS and the package, in a virtual machine'
 	@echo 'make check-command    the command nsgate with systemd, Prometheus and others'
 	@echo 'make bench            what it costs, in instructions, beside nft and others'
 	@echo 'make clean            remove what was built'
