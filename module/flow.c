@@ -263,10 +263,15 @@ static __always_inline u32 hash_probe(const struct nsgate_flow *flow,
 	u64 hash = (u64)probe->protocol << 32 | probe->both_ports;
 
 	hash = fold(hash ^ seeds[0], probe->word0 ^ seeds[1]);
-	if (!ipv6)
-		return hash;
-	hash ^= fold(probe->word1 ^ seeds[2], probe->word2 ^ seeds[3]);
-	return fold(hash ^ seeds[4], probe->word3 ^ seeds[5]);
+	if (ipv6) {
+		hash ^= fold(probe->word1 ^ seeds[2], probe->word2 ^ seeds[3]);
+		hash = fold(hash ^ seeds[4], probe->word3 ^ seeds[5]);
+	}
+	/*
+	 * Flows that are alike, as those of one host to many ports, differ in
+	 * few bits of it: let these be in all, as in those that name the set.
+	 */
+	return lower_32_bits(hash) * GOLDEN_RATIO_64 >> 32;
 }
 
 static __always_inline bool is_probed(const struct nsgate_flow_key *key,
