@@ -18,6 +18,8 @@
 # shellcheck source=lib.sh
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
+here=$(dirname "$(realpath "$0")")
+
 ALL_TESTS="
 	final_figures
 	dies_in_traffic
@@ -453,17 +455,19 @@ bind_and_kill()
 	await_death "$number" "$cookie"
 }
 
-# take_number INODE: makes namespaces until one has that number, $heir. The kernel
-# hands out the lowest that is free, some time after the death.
+# take_number INODE: makes a namespace that has that number, $heir.
 take_number()
 {
-	local i
+	local answer input
 
-	for ((i = 0; i < 50; i++)); do
-		setup_ns heir
-		[[ $(ns_inode "$heir") != "$1" ]] || return 0
-	done
-	die "no new namespace gets the number $1"
+	coproc holder { exec "$here/number.py" "$1"; }
+	input=${holder[1]}
+	read -r answer <&"${holder[0]}" || die "no new namespace can get the number $1"
+	[[ $answer == free ]] || die "number.py $1: $answer"
+	setup_ns heir
+	exec {input}>&-
+	wait "${holder_PID:?}"
+	[[ $(ns_inode "$heir") == "$1" ]] || die "the new namespace has another number than $1"
 }
 
 number_is_taken()
