@@ -64,6 +64,11 @@ deb:
 bench:
 	scripts/bench
 
+# Its kernel is built first, once, for 10 minutes and more.
+.PHONY: check-debug
+check-debug:
+	scripts/check-debug kasan $(TESTS)
+
 .PHONY: kdir
 kdir:
 	@test -e $(KDIR)/Makefile || { \
@@ -92,4 +97,6 @@ help:
 	@echo 'make check-dkms       DKMS and the package, in a virtual machine'
 	@echo 'make check-command    the command nsgate with systemd, Prometheus and others'
 	@echo 'make bench            what it costs, in instructions, beside nft and others'
+	@echo 'make check-debug      the tests on a kernel that finds bad accesses to'
+	@echo '                      memory, leaks, and wrong use of locks'
 	@echo 'make clean            remove what was built'

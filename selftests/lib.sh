@@ -254,6 +254,15 @@ nsgate_loaded()
 	[[ -e /sys/module/nsgate ]]
 }
 
+# find_test_module NAME: a module of selftests/modules, if it was built.
+find_test_module()
+{
+	local top
+
+	top=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
+	echo "$top/build/$(uname -r)/selftests/$1.ko"
+}
+
 # write_inode TEXT: to the parameter, in one write. Fails as the write does;
 # bash says the error on stderr.
 write_inode()
