@@ -77,20 +77,7 @@ setup()
 	setup_ns web db
 	web_inode=$(ns_inode "$web")
 	db_inode=$(ns_inode "$db")
-	# Nothing may be sent that isn't asked for.
-	ip -n "$web" -batch - <<-END
-		link add v0 address 02:00:00:09:01:01 type veth peer name v0 address 02:00:00:09:01:02 netns $db
-		link set v0 addrgenmode none
-		addr add 10.9.1.1/24 dev v0
-		link set v0 up
-		neigh add 10.9.1.2 lladdr 02:00:00:09:01:02 dev v0
-	END
-	ip -n "$db" -batch - <<-END
-		link set v0 addrgenmode none
-		addr add 10.9.1.2/24 dev v0
-		link set v0 up
-		neigh add 10.9.1.1 lladdr 02:00:00:09:01:01 dev v0
-	END
+	connect_quietly "$web" v0 "$db" v0 1
 }
 
 # start_in NAMESPACE: a process that does nothing, $pid, until stop.

@@ -307,7 +307,7 @@ read_stats()
 	done <"$stats"
 }
 
-# From here on has_counted() tells what is added.
+# From here on counted() tells what is added.
 begin()
 {
 	local row
@@ -319,29 +319,22 @@ begin()
 	done
 }
 
-# has_counted "PACKETS BYTES" HOOK FAMILY PROTO
-has_counted()
+# counted HOOK FAMILY PROTO: packets and bytes since begin().
+counted()
 {
-	local added
 	local -a old new
 
 	read_stats
-	read -ra old <<<"${before[${*:2}]-0 0}"
-	read -ra new <<<"${now[${*:2}]-0 0}"
-	added="$((new[0] - old[0])) $((new[1] - old[1]))"
-	echo "$added"
-	[[ $added == "$1" ]]
+	read -ra old <<<"${before[$*]-0 0}"
+	read -ra new <<<"${now[$*]-0 0}"
+	echo "$((new[0] - old[0])) $((new[1] - old[1]))"
 }
 
 # check_counted "PACKETS BYTES" HOOK PROTO: by the devices.
 check_counted()
 {
-	local found status=0
-
 	[[ $covered == *" $2"* ]] || return 0
-	! has_counted "$1" "$2" netdev "$3" >/dev/null || return 0
-	found=$(busywait 20000 has_counted "$1" "$2" netdev "$3") || status=$?
-	check_err $status "${*:2}: expected $1, found $found"
+	check_reaches "$1" "${*:2}" counted "$2" netdev "$3"
 }
 
 # The rows of the devices, without what the gate dropped.
@@ -375,22 +368,14 @@ statistics_rows()
 	[[ $covered != *" egress"* ]] || echo "egress all $egress_packets $egress_bytes"
 }
 
-same_as_statistics()
+rows_of_all()
 {
-	local expected found again
-
-	found=$(device_rows | grep ' all ')
-	expected=$(statistics_rows)
-	again=$(device_rows | grep ' all ')
-	diff -U 0 <(echo "$expected") <(echo "$found") && [[ $found == "$again" ]]
+	device_rows | grep ' all '
 }
 
 check_same_as_statistics()
 {
-	local difference status=0
-
-	difference=$(busywait 30000 same_as_statistics) || status=$?
-	check_err $status "statistics of the devices (-) and nsgate (+) differ: $difference"
+	check_same_figures "statistics of the devices" statistics_rows rows_of_all
 }
 
 # Counters of nft for each row, as early as can be behind nsgate. They end up
@@ -446,22 +431,9 @@ nft_rows()
 	done
 }
 
-same_as_nft()
-{
-	local expected found again
-
-	found=$(device_rows)
-	expected=$(nft_rows)
-	again=$(device_rows)
-	diff -U 0 <(echo "$expected") <(echo "$found") && [[ $found == "$again" ]]
-}
-
 check_same_as_nft()
 {
-	local difference status=0
-
-	difference=$(busywait 30000 same_as_nft) || status=$?
-	check_err $status "nft (-) and nsgate (+) differ: $difference"
+	check_same_figures nft nft_rows device_rows
 }
 
 # check_rows HOOK PROTO...: equal figures say nothing if they are zero.

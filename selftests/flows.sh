@@ -380,15 +380,6 @@ has_packets()
 
 # ---- processors ----
 
-state_of()
-{
-	local key value
-
-	while read -r key value; do
-		[[ $key != "$1" ]] || echo "$value"
-	done <"$router_dir/state"
-}
-
 # The packet is handled by the CPU that sent it.
 cpus_make_one_row()
 {
@@ -399,7 +390,7 @@ cpus_make_one_row()
 		log_test_skip "flows of several CPUs are one row" "there is one CPU only"
 		return
 	fi
-	before=$(state_of flow_entries)
+	before=$(state_of "$router_dir/state" flow_entries)
 	send cpu "${cpus[0]}"
 	send udp 10.9.2.2 9 5 100 40500
 	# shellcheck disable=SC2086 # the columns
@@ -416,10 +407,10 @@ cpus_make_one_row()
 	# shellcheck disable=SC2086
 	read -r _ _ age idle < <(row $flow)
 	((age >= idle + 250)) || check_err 1 "age $age, idle $idle"
-	check_equal "entries" $((before + 2)) "$(state_of flow_entries)"
+	check_equal "entries" $((before + 2)) "$(state_of "$router_dir/state" flow_entries)"
 	log_test "a flow that two CPUs have seen is one row"
 	check_same_as_capture
-	check_equal "evicted" 0 "$(state_of flow_evicted)"
+	check_equal "evicted" 0 "$(state_of "$router_dir/state" flow_evicted)"
 	log_test "the flows are still those of tcpdump, and all of them"
 }
 
@@ -455,7 +446,7 @@ check_capacity()
 {
 	reload "flows=$1"
 	check_equal "parameter" "$1" "$(</sys/module/nsgate/parameters/flows)"
-	check_equal "capacity with flows=$1" $(($2 * $(possible_cpus))) "$(state_of flow_capacity)"
+	check_equal "capacity with flows=$1" $(($2 * $(possible_cpus))) "$(state_of "$router_dir/state" flow_capacity)"
 	send udp 10.9.2.2 9 3 100 40600
 	busywait $BUSYWAIT_TIMEOUT has_packets 3 ipv4 udp 10.9.1.2:40600 10.9.2.2:9 ||
 		check_err $? "flows=$1: the flow is not listed"
@@ -483,9 +474,9 @@ flows_parameter_off()
 	busywait $BUSYWAIT_TIMEOUT forwarded 3 || check_err $? "the packets are not counted"
 	check_equal "flows" "$header" "$(<"$router_dir/flows")"
 	check_equal "own view" "$header" "$(in_ns "$router" cat /proc/net/nsgate/flows)"
-	check_equal "capacity" 0 "$(state_of flow_capacity)"
-	check_equal "entries" 0 "$(state_of flow_entries)"
-	check_equal "evicted" 0 "$(state_of flow_evicted)"
+	check_equal "capacity" 0 "$(state_of "$router_dir/state" flow_capacity)"
+	check_equal "entries" 0 "$(state_of "$router_dir/state" flow_entries)"
+	check_equal "evicted" 0 "$(state_of "$router_dir/state" flow_evicted)"
 	log_test "flows=0: the header only, and no capacity"
 }
 

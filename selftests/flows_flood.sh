@@ -68,16 +68,7 @@ bind()
 {
 	! nsgate_loaded || unload_nsgate
 	load_nsgate "inode=$(ns_inode "$router")" "$@"
-	capacity=$(state_of flow_capacity)
-}
-
-state_of()
-{
-	local key value
-
-	while read -r key value; do
-		[[ $key != "$1" ]] || echo "$value"
-	done <"$router_dir/state"
+	capacity=$(state_of "$router_dir/state" flow_capacity)
 }
 
 # So many that each of the 10 has 0.5 % of all, that is of the mice and of those,
@@ -187,9 +178,9 @@ check_evicted()
 {
 	local entries evicted
 
-	entries=$(state_of flow_entries)
-	evicted=$(state_of flow_evicted)
-	check_equal "capacity" "$capacity" "$(state_of flow_capacity)"
+	entries=$(state_of "$router_dir/state" flow_entries)
+	evicted=$(state_of "$router_dir/state" flow_evicted)
+	check_equal "capacity" "$capacity" "$(state_of "$router_dir/state" flow_capacity)"
 	check_equal "entries" "$1" "$entries"
 	# What the heavy flows lost before they got in is told, too.
 	((evicted >= mice - entries && evicted <= mice - entries + mice / 100)) ||
@@ -272,7 +263,7 @@ read_largest_table()
 	flood bursts "$FLOOD" "${cpus[@]}"
 	check_heavies
 	check_nothing_dropped
-	entries=$(state_of flow_entries)
+	entries=$(state_of "$router_dir/state" flow_entries)
 	check_equal "rows" $((entries - 10 * (${#cpus[@]} - 1))) "$rows"
 	((entries > (capacity < mice ? capacity : mice) * 3 / 4)) ||
 		check_err 1 "only $entries entries are used"

@@ -445,13 +445,7 @@ counts_stacked()
 
 	while read -r name type; do
 		# shellcheck disable=SC2086 # words
-		ip -n "$target" link add link t0 name $name $type
-		ip -n "$target" -batch - <<-END
-			link set $name addrgenmode none
-			addr add 10.9.5.1/24 dev $name
-			link set $name up
-			neigh add 10.9.5.2 lladdr 02:00:00:09:01:0a dev $name
-		END
+		stack "$target" "$name" $type
 		count_each "output ipv4 udp" $((3 * 38)) "$name" tenant udp 10.9.5.2 4242
 		ip -n "$target" link del "$name"
 	done <<-END

@@ -111,25 +111,6 @@ setup()
 	excepted6=$(program "host $friend6 and udp port 4242")
 }
 
-# A pair of devices from target, v0, to its child, v1.
-add_child_link()
-{
-	ip -n "$target" -batch - <<-END
-		link add v0 address 02:00:00:09:03:01 type veth peer name v1 address 02:00:00:09:03:02 netns $child
-		link set v0 addrgenmode none
-		addr add 10.9.3.1/24 dev v0
-		link set v0 up
-		neigh add 10.9.3.2 lladdr 02:00:00:09:03:02 dev v0
-	END
-	ip -n "$child" -batch - <<-END
-		link set v1 addrgenmode none
-		addr add 10.9.3.2/24 dev v1
-		link set v1 up
-		neigh add 10.9.3.1 lladdr 02:00:00:09:03:01 dev v1
-		route add default via 10.9.3.1
-	END
-}
-
 # ---- what the gate stops ----
 
 sockets()
@@ -330,13 +311,7 @@ stacked_devices()
 
 	while read -r name type; do
 		# shellcheck disable=SC2086 # words
-		ip -n "$target" link add link t0 name $name $type
-		ip -n "$target" -batch - <<-END
-			link set $name addrgenmode none
-			addr add 10.9.5.1/24 dev $name
-			link set $name up
-			neigh add 10.9.5.2 lladdr 02:00:00:09:01:0a dev $name
-		END
+		stack "$target" "$name" $type
 		attempt stopped "$name" tenant udp 10.9.5.2 4242 @
 		at_egress "a packet socket on $name" \
 			tenant frame "$name" bypass 0806 0800 udp 10.9.5.1 10.9.5.2 4242 @
@@ -352,7 +327,7 @@ stacked_devices()
 child_behind_veth()
 {
 	hops=2
-	add_child_link
+	connect_quietly "$target" v0 "$child" v1 3
 	attempt stopped "what is forwarded" child udp "$foe" 4242 @
 	watcher=child
 	must child watching watch
@@ -370,13 +345,7 @@ child_on_our_device()
 
 	while read -r name type; do
 		# shellcheck disable=SC2086 # words
-		ip -n "$target" link add link t0 name $name netns "$child" $type
-		ip -n "$child" -batch - <<-END
-			link set $name addrgenmode none
-			addr add 10.9.5.1/24 dev $name
-			link set $name up
-			neigh add 10.9.5.2 lladdr 02:00:00:09:01:0a dev $name
-		END
+		stack "$child" "$name" $type
 		at_egress "$name" child udp 10.9.5.2 4242 @
 		at_egress "a packet socket on $name" \
 			child frame "$name" bypass 0800 0800 udp 10.9.5.1 10.9.5.2 4242 @

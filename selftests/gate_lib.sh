@@ -209,6 +209,19 @@ setup_gate_links()
 	ip -n "$fence" link set f1 up
 }
 
+# stack NAMESPACE NAME WORD...: a device there that stands on t0, with a neighbour.
+# The words are those of ip link.
+stack()
+{
+	ip -n "$target" link add link t0 name "$2" netns "$1" "${@:3}"
+	ip -n "$1" -batch - <<-END
+		link set $2 addrgenmode none
+		addr add 10.9.5.1/24 dev $2
+		link set $2 up
+		neigh add 10.9.5.2 lladdr 02:00:00:09:01:0a dev $2
+	END
+}
+
 # Makes all that is drawn above, with target bound.
 setup_gate()
 {

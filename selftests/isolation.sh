@@ -43,36 +43,16 @@ setup()
 setup_links()
 {
 	in_ns "$hub" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	ip -n "$hub" -batch - <<-END
-		link add h0 type veth peer name l0 netns $left
-		link add h1 type veth peer name r0 netns $right
-		addr add 10.9.1.1/24 dev h0
-		addr add 10.9.2.1/24 dev h1
-		addr add fd09:1::1/64 dev h0 nodad
-		addr add fd09:2::1/64 dev h1 nodad
-		link set h0 up
-		link set h1 up
-	END
+	connect "$hub" h0 "$left" l0 1
+	connect "$hub" h1 "$right" r0 2
 	ip -batch - <<-END
 		link add $init_device type veth peer name l1 netns $left
 		addr add 10.9.3.1/24 dev $init_device
 		link set $init_device up
 	END
 	ip -n "$left" -batch - <<-END
-		addr add 10.9.1.2/24 dev l0
 		addr add 10.9.3.2/24 dev l1
-		addr add fd09:1::2/64 dev l0 nodad
-		link set l0 up
 		link set l1 up
-		route add default via 10.9.1.1
-		route add default via fd09:1::1
-	END
-	ip -n "$right" -batch - <<-END
-		addr add 10.9.2.2/24 dev r0
-		addr add fd09:2::2/64 dev r0 nodad
-		link set r0 up
-		route add default via 10.9.2.1
-		route add default via fd09:2::1
 	END
 }
 
@@ -99,25 +79,10 @@ steady()
 	grep -Ev ' (ipv6 (all|icmp)|netdev [^ ]*) ' "$(stats "$1")"
 }
 
-# Each of these figures is exact, so it is enough to await that it is reached.
-has_stat()
-{
-	local found
-
-	found=$(stat_of "${@:2}")
-	echo "$found"
-	[[ $found == "$1" ]]
-}
-
-# check_stat "PACKETS BYTES" INODE HOOK FAMILY PROTO. What has failed has
-# failed, and waits no more.
+# check_stat "PACKETS BYTES" INODE HOOK FAMILY PROTO
 check_stat()
 {
-	local found status=0
-
-	((RET == 0)) || return 0
-	found=$(busywait 20000 has_stat "$1" "$(stats "$2")" "${@:3}") || status=$?
-	check_err $status "net:[$2] ${*:3}: expected $1, found $found"
+	check_reaches "$1" "net:[$2] ${*:3}" stat_of "$(stats "$2")" "${@:3}"
 }
 
 no_own_view()

@@ -215,6 +215,47 @@ ns_inode()
 	stat -Lc %i "${@/#//run/netns/}"
 }
 
+# connect ROUTER DEVICE END DEVICE NET: a pair of veth devices. ROUTER has
+# 10.9.NET.1 and fd09:NET::1, and END .2 and ::2, from where all goes by ROUTER.
+connect()
+{
+	ip -n "$1" -batch - <<-END
+		link add $2 type veth peer name $4 netns $3
+		addr add 10.9.$5.1/24 dev $2
+		addr add fd09:$5::1/64 dev $2 nodad
+		link set $2 up
+	END
+	ip -n "$3" -batch - <<-END
+		addr add 10.9.$5.2/24 dev $4
+		addr add fd09:$5::2/64 dev $4 nodad
+		link set $4 up
+		route add default via 10.9.$5.1
+		route add default via fd09:$5::1
+	END
+}
+
+# connect_quietly, the same: with IPv4 only, and such that nothing is sent that
+# isn't asked for.
+connect_quietly()
+{
+	local mac=02:00:00:09:0$5
+
+	ip -n "$1" -batch - <<-END
+		link add $2 address $mac:01 type veth peer name $4 address $mac:02 netns $3
+		link set $2 addrgenmode none
+		addr add 10.9.$5.1/24 dev $2
+		link set $2 up
+		neigh add 10.9.$5.2 lladdr $mac:02 dev $2
+	END
+	ip -n "$3" -batch - <<-END
+		link set $4 addrgenmode none
+		addr add 10.9.$5.2/24 dev $4
+		link set $4 up
+		neigh add 10.9.$5.1 lladdr $mac:01 dev $4
+		route add default via 10.9.$5.1
+	END
+}
+
 # ---- nsgate ----
 
 # The module to test: $NSGATE_KO, or what was built in the source tree that we
@@ -285,6 +326,63 @@ stat_of()
 	echo 0 0
 }
 
+# state_of FILE KEY: its value. Execs nothing.
+state_of()
+{
+	local key value
+
+	while read -r key value; do
+		if [[ $key == "$2" ]]; then
+			echo "$value"
+			return
+		fi
+	done <"$1"
+}
+
+# ---- figures that are awaited ----
+
+says()
+{
+	local found
+
+	found=$("${@:2}")
+	echo "$found"
+	[[ $found == "$1" ]]
+}
+
+# check_reaches EXPECTED WHAT COMMAND...: that COMMAND says so, sooner or later: a
+# packet that was sent is still on its way for a while. What has failed has
+# failed, and waits no more.
+check_reaches()
+{
+	local found status=0
+
+	((RET == 0)) || return 0
+	found=$(busywait 20000 says "$1" "${@:3}") || status=$?
+	check_err $status "$2: expected $1, found $found"
+}
+
+# Nothing may count between two readings, or they can't be compared.
+same_figures()
+{
+	local expected found again
+
+	found=$($2)
+	expected=$($1)
+	again=$($2)
+	diff -U 0 <(echo "$expected") <(echo "$found") && [[ $found == "$again" ]]
+}
+
+# check_same_figures WHAT EXPECTED FOUND: that two commands, each given as a line
+# of words, come to say the same.
+check_same_figures()
+{
+	local difference status=0
+
+	difference=$(busywait 30000 same_figures "$2" "$3") || status=$?
+	check_err $status "$1 (-) and nsgate (+) differ: $difference"
+}
+
 # ---- what the namespace itself counts ----
 
 # The figures that /proc/net/snmp, netstat and snmp6 of namespace $1 have for
@@ -326,26 +424,12 @@ snmp_of_stats()
 	echo "Ip6InOctets ${all[prerouting ipv6]#* }"
 }
 
-# Nothing may count between two readings, or they can't be compared.
-same_as_snmp()
-{
-	local expected found again
-
-	found=$(snmp_of_stats "$2")
-	expected=$(snmp "$1")
-	again=$(snmp_of_stats "$2")
-	diff -U 0 <(echo "$expected") <(echo "$found") && [[ $found == "$again" ]]
-}
-
 # check_same_as_snmp NAMESPACE FILE: for a namespace that was bound when it was
 # new, and doesn't forward: before Linux 6.7, what it forwards is in
 # IpOutRequests.
 check_same_as_snmp()
 {
-	local difference status=0
-
-	difference=$(busywait 30000 same_as_snmp "$@") || status=$?
-	check_err $status "$1: snmp (-) and nsgate (+) differ: $difference"
+	check_same_figures "$1: snmp" "snmp $1" "snmp_of_stats $2"
 }
 
 # ---- the kernel log ----

@@ -51,22 +51,15 @@ results=/dev/fd/$results_fd
 
 # ---- what there is ----
 
-# state_of INODE KEY: its value in the host view.
-state_of()
+# target_state INODE KEY: its value in the host view.
+target_state()
 {
-	local key value
-
-	while read -r key value; do
-		if [[ $key == "$2" ]]; then
-			echo "$value"
-			return
-		fi
-	done <"$HOST_VIEW/$1/state"
+	state_of "$HOST_VIEW/$1/state" "$2"
 }
 
 is_gone()
 {
-	[[ $(state_of "$1" status) == gone ]]
+	[[ $(target_state "$1" status) == gone ]]
 }
 
 # row_of INODE: the rest of its row in the list of namespaces.
@@ -186,30 +179,8 @@ setup_path()
 	setup_ns left target right
 	inode=$(ns_inode "$target")
 	in_ns "$target" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	ip -n "$target" -batch - <<-END
-		link add eth1 type veth peer name eth0 netns $left
-		link add eth2 type veth peer name eth0 netns $right
-		addr add 10.9.1.1/24 dev eth1
-		addr add 10.9.2.1/24 dev eth2
-		addr add fd09:1::1/64 dev eth1 nodad
-		addr add fd09:2::1/64 dev eth2 nodad
-		link set eth1 up
-		link set eth2 up
-	END
-	ip -n "$left" -batch - <<-END
-		addr add 10.9.1.2/24 dev eth0
-		addr add fd09:1::2/64 dev eth0 nodad
-		link set eth0 up
-		route add 10.9.2.0/24 via 10.9.1.1
-		route add fd09:2::/64 via fd09:1::1
-	END
-	ip -n "$right" -batch - <<-END
-		addr add 10.9.2.2/24 dev eth0
-		addr add fd09:2::2/64 dev eth0 nodad
-		link set eth0 up
-		route add 10.9.1.0/24 via 10.9.2.1
-		route add fd09:1::/64 via fd09:2::1
-	END
+	connect "$target" eth1 "$left" eth0 1
+	connect "$target" eth2 "$right" eth0 2
 }
 
 start_traffic()
@@ -316,7 +287,7 @@ final_figures()
 	number=$(ns_inode "$mortal")
 	write_inode "+$number"
 	cookie=$(cookie_of "$number")
-	check_equal "cookie" "$cookie" "$(state_of "$number" cookie)"
+	check_equal "cookie" "$cookie" "$(target_state "$number" cookie)"
 	in_ns "$mortal" ping -qc 3 127.0.0.1 >/dev/null
 	in_ns "$mortal" ping -qc 3 ::1 >/dev/null
 	stats=$(<"$HOST_VIEW/$number/stats")
@@ -326,9 +297,9 @@ final_figures()
 	final=$(<"$HOST_VIEW/$number/stats")
 	check_equal "figures of one that is gone" "$stats" "$final"
 	[[ $final == *"input ipv4 icmp 6 "*"input ipv6 icmp 6 "* ]] || check_err 1 "figures: $final"
-	check_equal "its inode" "$number" "$(state_of "$number" inode)"
-	check_equal "its cookie" "$cookie" "$(state_of "$number" cookie)"
-	check_equal "its devices" 0 "$(state_of "$number" devices)"
+	check_equal "its inode" "$number" "$(target_state "$number" inode)"
+	check_equal "its cookie" "$cookie" "$(target_state "$number" cookie)"
+	check_equal "its devices" 0 "$(target_state "$number" devices)"
 	check_equal "parameter" "" "$(<$INODE_PARAM)"
 	log_test "what is gone keeps the last figures"
 
@@ -484,15 +455,15 @@ number_is_taken()
 	! in_ns "$heir" test -e /proc/net/nsgate || check_err 1 "it has an own view"
 	in_ns "$heir" ping -qc 1 127.0.0.1 >/dev/null
 	check_equal "parameter" "" "$(<$INODE_PARAM)"
-	check_equal "status of the number" gone "$(state_of "$number" status)"
-	check_equal "cookie of the number" "$cookie" "$(state_of "$number" cookie)"
+	check_equal "status of the number" gone "$(target_state "$number" status)"
+	check_equal "cookie of the number" "$cookie" "$(target_state "$number" cookie)"
 	check_equal "figures of the number" "$stats" "$(<"$HOST_VIEW/$number/stats")"
 	log_test "who gets the number of a dead target is a stranger"
 
 	write_inode "+$number"
 	check_equal "parameter" "$number" "$(<$INODE_PARAM)"
-	check_equal "status" live "$(state_of "$number" status)"
-	check_equal "cookie" "$heir_cookie" "$(state_of "$number" cookie)"
+	check_equal "status" live "$(target_state "$number" status)"
+	check_equal "cookie" "$heir_cookie" "$(target_state "$number" cookie)"
 	check_equal "figures" "0 0" "$(stat_of "$HOST_VIEW/$number/stats" input ipv4 all)"
 	in_ns "$heir" test -e /proc/net/nsgate/stats || check_err $? "it has no own view"
 	check_counts "$number" in_ns "$heir"
@@ -500,7 +471,7 @@ number_is_taken()
 
 	cleanup_ns "$heir"
 	await_death "$number" "$heir_cookie"
-	check_equal "cookie" "$heir_cookie" "$(state_of "$number" cookie)"
+	check_equal "cookie" "$heir_cookie" "$(target_state "$number" cookie)"
 	check_logged_totals "$number" "$heir_cookie"
 	log_test "and dies itself"
 
@@ -508,7 +479,7 @@ number_is_taken()
 	take_number "$number"
 	write_inode "$initial,$number"
 	check_equal "parameter" "$initial,$number" "$(<$INODE_PARAM)"
-	check_equal "status" live "$(state_of "$number" status)"
+	check_equal "status" live "$(target_state "$number" status)"
 	check_equal "figures" "0 0" "$(stat_of "$HOST_VIEW/$number/stats" input ipv4 all)"
 	check_counts "$number" in_ns "$heir"
 	log_test "it can be bound with a list"
@@ -601,8 +572,8 @@ gone_at_the_limit()
 	list=$(IFS=,; echo "${numbers[*]:2:254}")
 	write_inode "$first,$second,$list"
 	check_equal "parameter" "$first,$second,$list" "$(<$INODE_PARAM)"
-	first_cookie=$(state_of "$first" cookie)
-	second_cookie=$(state_of "$second" cookie)
+	first_cookie=$(target_state "$first" cookie)
+	second_cookie=$(target_state "$second" cookie)
 	delete_many "${names[0]}"
 	await_death "$first" "$first_cookie"
 	delete_many "${names[1]}"
@@ -612,7 +583,7 @@ gone_at_the_limit()
 	take_number "$first"
 	write_inode "$list,$extra,$first"
 	check_equal "parameter" "$list,$extra,$first" "$(<$INODE_PARAM)"
-	check_equal "status" live "$(state_of "$first" status)"
+	check_equal "status" live "$(target_state "$first" status)"
 	[[ ! -e $HOST_VIEW/$second ]] || check_err 1 "what is gone is left"
 	check_equal "releases in the log" 1 \
 		"$(log_since "$test_mark" | grep -c "released net:\[$first\], cookie $first_cookie\$")"
@@ -642,7 +613,7 @@ held_otherwise()
 	exec {fd}<"/proc/$sleeper/ns/net"
 	end_process "$sleeper"
 	check_counts "$number" nsenter --net="/dev/fd/$fd"
-	check_equal "status" live "$(state_of "$number" status)"
+	check_equal "status" live "$(target_state "$number" status)"
 	exec {fd}<&-
 	await_death "$number" "$cookie"
 	check_logged_totals "$number" "$cookie"

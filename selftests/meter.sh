@@ -110,34 +110,16 @@ setup_links()
 {
 	in_ns "$router" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 
+	connect "$router" r0 "$client" c0 1
+	connect "$router" r1 "$server" s0 2
 	ip -n "$router" -batch - <<-END
-		link add r0 type veth peer name c0 netns $client
-		link add r1 type veth peer name s0 netns $server
 		link add r2 address 02:00:00:09:03:01 mtu 9000 type veth peer name c1 mtu 9000 netns $client
-		addr add 10.9.1.1/24 dev r0
-		addr add 10.9.2.1/24 dev r1
-		addr add fd09:1::1/64 dev r0 nodad
-		addr add fd09:2::1/64 dev r1 nodad
 		addr add fd09:3::1/64 dev r2 nodad
-		link set r0 up
-		link set r1 up
 		link set r2 up
 	END
 	ip -n "$client" -batch - <<-END
-		addr add 10.9.1.2/24 dev c0
-		addr add fd09:1::2/64 dev c0 nodad
 		addr add fd09:3::2/64 dev c1 nodad
-		link set c0 up
 		link set c1 up
-		route add default via 10.9.1.1
-		route add default via fd09:1::1
-	END
-	ip -n "$server" -batch - <<-END
-		addr add 10.9.2.2/24 dev s0
-		addr add fd09:2::2/64 dev s0 nodad
-		link set s0 up
-		route add default via 10.9.2.1
-		route add default via fd09:2::1
 	END
 	coproc sender { in_ns "$client" "$here/send.py"; }
 }
@@ -166,24 +148,10 @@ counted()
 	echo "$((packets - old_packets)) $((bytes - old_bytes))"
 }
 
-has_counted()
-{
-	local found
-
-	found=$(counted "${@:2}")
-	echo "$found"
-	[[ $found == "$1" ]]
-}
-
-# check_counted "PACKETS BYTES" HOOK FAMILY PROTO. A packet that was sent is
-# still on its way for a while. What has failed has failed, and waits no more.
+# check_counted "PACKETS BYTES" HOOK FAMILY PROTO
 check_counted()
 {
-	local found status=0
-
-	((RET == 0)) || return 0
-	found=$(busywait 20000 has_counted "$@") || status=$?
-	check_err $status "${*:2}: expected $1, found $found"
+	check_reaches "$1" "${*:2}" counted "${@:2}"
 }
 
 # send COMMAND...: from the client, see send.py.
@@ -372,23 +340,10 @@ damaged_packets_count()
 
 # ---- figures of others ----
 
-# Nothing may count between two readings, or they can't be compared.
-same_as_nft()
-{
-	local expected found again
-
-	found=$(ip_stats "$2")
-	expected=$(nft_stats "$1")
-	again=$(ip_stats "$2")
-	diff -U 0 <(echo "$expected") <(echo "$found") && [[ $found == "$again" ]]
-}
-
+# check_same_as_nft NAMESPACE FILE
 check_same_as_nft()
 {
-	local difference status=0
-
-	difference=$(busywait 30000 same_as_nft "$@") || status=$?
-	check_err $status "nft (-) and nsgate (+) differ: $difference"
+	check_same_figures nft "nft_stats $1" "ip_stats $2"
 }
 
 # Both families at all hooks, and all the protocols that were sent, with input
