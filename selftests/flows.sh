@@ -37,9 +37,15 @@ setup()
 }
 
 # With IPv4 and IPv6 alike the neighbours are known: none of them is asked for
-# while others count.
+# while others count. Nor does a device make up an address, for with one it looks
+# for routers and tells its groups, whenever it likes.
 setup_links()
 {
+	local ns
+
+	for ns in "$client" "$router" "$server"; do
+		in_ns "$ns" sysctl -qw net.ipv6.conf.default.addr_gen_mode=1
+	done
 	in_ns "$router" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 	ip -n "$router" -batch - <<-END
 		link add r0 address 02:00:00:09:01:01 type veth peer name c0 address 02:00:00:09:01:02 netns $client
