@@ -384,13 +384,15 @@ static int write_gate(struct nsgate_target *target, const char __user *buf,
 	if (!text)
 		return -ENOMEM;
 	text[len] = '\0';
-	*why = "a text without NUL is needed";
+	err = -EFAULT;
+	*why = "the text can't be read";
 	if (copy_from_user(text, buf, len))
-		err = -EFAULT;
-	else if (strlen(text) != len)
-		err = -EINVAL;
-	else
+		goto out;
+	err = -EINVAL;
+	*why = "a text without NUL is needed";
+	if (strlen(text) == len)
 		err = nsgate_gate_write(&target->gate, text, why);
+out:
 	kvfree(text);
 	return err;
 }
