@@ -47,7 +47,7 @@ check-command:
 	scripts/check-command $(TESTS)
 
 check-kernels:
-	scripts/check-kernels $(addprefix -t ,$(TESTS)) $(KERNELS)
+	scripts/check-kernels $(addprefix -m ,$(MINUTES)) $(addprefix -t ,$(TESTS)) $(KERNELS)
 
 check-dkms:
 	scripts/check-dkms
