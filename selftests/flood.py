@@ -28,6 +28,10 @@ HEAVIES = range(1, 11)
 GROUPS = range(1, 5)  # of mice
 BURSTS = 10
 
+# Seconds between reads. pktgen lets others go first after each packet, so where
+# processors take turns it would send no more than a packet for each read.
+PAUSE = 0.01
+
 
 def heavy(k):
     """Source, destination, both ports, and bytes of a packet."""
@@ -267,7 +271,7 @@ def watch(order, path, heavy_packets):
     checker = Watch(order, int(heavy_packets))
     reads, rows, ended = 0, 0, False
     while not ended:
-        ended = bool(select.select([sys.stdin], [], [], 0)[0])
+        ended = bool(select.select([sys.stdin], [], [], PAUSE)[0])
         with open(path) as file:
             text = file.read()
         error = checker.check(text)
