@@ -3,8 +3,8 @@
 """number.py INODE: makes INODE the number that the next namespace gets.
 
 The kernel hands out the lowest that is free. All below it are taken until the
-standard input ends, by UTS namespaces: unlike one of the network, such a one
-takes no more numbers, as for files under /proc. Says so when INODE is free.
+standard input ends, by namespaces of cgroups: unlike one of the network, such a
+one takes no more numbers, as for files under /proc. Says so when INODE is free.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-CLONE_NEWUTS = 0x04000000
+CLONE_NEWCGROUP = 0x02000000
 PATIENCE = 60  # seconds; a namespace that died may keep its number for a while
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -25,13 +25,13 @@ def check(result):
 
 def take(wanted):
     """Holds numbers below, and lets go of the first that isn't: tells it."""
-    home = os.open("/proc/self/ns/uts", os.O_RDONLY)
+    home = os.open("/proc/self/ns/cgroup", os.O_RDONLY)
     number = 0
     while number < wanted:
-        check(libc.unshare(CLONE_NEWUTS))
-        namespace = os.open("/proc/self/ns/uts", os.O_RDONLY)
+        check(libc.unshare(CLONE_NEWCGROUP))
+        namespace = os.open("/proc/self/ns/cgroup", os.O_RDONLY)
         number = os.fstat(namespace).st_ino
-    check(libc.setns(home, CLONE_NEWUTS))
+    check(libc.setns(home, CLONE_NEWCGROUP))
     os.close(namespace)
     return number
 
