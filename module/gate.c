@@ -92,10 +92,14 @@ static int load_prog(char *text, struct nsgate_policy *policy,
 		return err;
 	fprog.len = policy->count;
 	fprog.filter = policy->insns;
-	*why = "the kernel's checker refuses the program";
 	err = bpf_prog_create(&policy->prog, &fprog);
-	/* It has errors of its own, too, which nobody knows. */
-	return !err || err == -ENOMEM ? err : -EINVAL;
+	/* What the checker takes and the JIT doesn't lacks memory, too. */
+	if (err == -ENOMEM || err == -ENOTSUPP) {
+		*why = "no memory";
+		return -ENOMEM;
+	}
+	*why = "the kernel's checker refuses the program";
+	return err ? -EINVAL : 0;
 }
 
 static int parse_label(const char *text, struct nsgate_policy *policy,
