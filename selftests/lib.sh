@@ -9,7 +9,8 @@
 # a function may call check_err as often as it likes, and ends each thing that
 # it tests with log_test. A command that fails where none is expected to fail
 # ends the test, as a failure. The verdict is what the script exits with, and
-# is found after all was cleaned up and nothing of us was left.
+# is found after all was cleaned up and nothing of us was left. What at_end does,
+# if the test has such a function, is part of that.
 
 set -eu -E -o pipefail
 export LC_ALL=C
@@ -304,6 +305,25 @@ find_test_module()
 	echo "$top/build/$(uname -r)/selftests/$1.ko"
 }
 
+# setup_program NAME: puts in variable NAME where the program of NAME.c is: beside
+# it, or in the source tree that we are in, or made now.
+setup_program()
+{
+	local directory file
+
+	directory=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+	for file in "$directory/$1" "$directory/../build/selftests/$1"; do
+		if [[ $file -nt $directory/$1.c ]]; then
+			printf -v "$1" %s "$file"
+			return
+		fi
+	done
+	checktool "cc --version" "find a C compiler"
+	[[ $tmp ]] || setup_tmp
+	cc -O2 -o "$tmp/$1" "$directory/$1.c" || die "could not compile $1.c"
+	printf -v "$1" %s "$tmp/$1"
+}
+
 # write_inode TEXT: to the parameter, in one write. Fails as the write does;
 # bash says the error on stderr.
 write_inode()
@@ -543,6 +563,7 @@ finish()
 	RET=0
 	retmsg=
 	end_jobs
+	! declare -F at_end >/dev/null || at_end
 	[[ ! $tmp ]] || rm -r "$tmp"
 	cleanup_all_ns || check_err 1 "could not delete all namespaces"
 	check_module

@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * usage: faults NETNS memory|function ERROR OPERATION ARGUMENT...
+ *
+ * Does something again and again, and lets another of its chances to fail come
+ * true each time, until there is none left: all allocations of memory, by Linux's
+ * fault injection, or all calls of the function that inject.ko was told to fail.
+ *
+ * Where it fails, the error must be ERROR, all must be as it was before, and it
+ * must work right after. Where it doesn't, which memory may have a way around
+ * for, all must be as if there had been no fault. Then it is undone. Packets are
+ * sent within NETNS each time.
+ *
+ *   load MODULE PARAMETERS     and unload
+ *   write FILE TEXT UNDO       in one write; UNDO is what undoes it
+ *   inherit INODE              bind a namespace that has the number of a dead target
+ *   read FILE                  open it and read it all
+ *   device                     make a tun device in NETNS
+ *
+ * Prints how many chances there were, and how many of them gave an error. It
+ * ends with 1, and says why, if something is not as it must be.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define VIEW "/proc/net/nsgate"
+#define PARAM "/sys/module/nsgate/parameters/inode"
+#define OWN_VIEW "/proc/thread-self/net/nsgate"
+#define INJECT "/sys/module/inject/parameters/nth"
+#define PATIENCE 60000 /* ms */
+#define NEVER 1000000 /* more chances than there are */
+
+static char **args; /* of the operation */
+static int home, netns;
+static int fd = -1;
+static unsigned int nth;
+
+#define fail(...) do {			\
+	printf("chance %u: ", nth);	\
+	printf(__VA_ARGS__);		\
+	printf("\n");			\
+	exit(1);			\
+} while (0)
+
+static int open_file(const char *name, int flags)
+{
+	int file = open(name, flags | O_CLOEXEC);
+
+	if (file < 0)
+		err(2, "%s", name);
+	return file;
+}
+
+static void put(const char *name, const char *text)
+{
+	int file = open_file(name, O_WRONLY);
+
+	if (write(file, text, strlen(text)) < 0)
+		err(2, "%s: %s", name, text);
+	close(file);
+}
+
+static void enter(int namespace)
+{
+	if (setns(namespace, CLONE_NEWNET))
+		err(2, "setns");
+}
+
+/* ---- what there is ---- */
+
+/* Lines of a file that begin with one of the words, in which nothing moves. */
+static void add_lines(FILE *out, const char *name, const char *words)
+{
+	char line[4096], word[64];
+	FILE *file = fopen(name, "re");
+
+	if (!file)
+		err(2, "%s", name);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%63s", word) != 1)
+			continue;
+		if (!words || strstr(words, word))
+			fprintf(out, "%s: %s", name, line);
+	}
+	fclose(file);
+}
+
+static void add_names(FILE *out, const char *pattern, const char *words)
+{
+	glob_t found;
+	size_t i;
+
+	if (glob(pattern, 0, NULL, &found))
+		return;
+	for (i = 0; i < found.gl_pathc; i++) {
+		if (words)
+			add_lines(out, found.gl_pathv[i], words);
+		else
+			fprintf(out, "%s\n", found.gl_pathv[i]);
+	}
+	globfree(&found);
+}
+
+/* Of nsgate, as the host and NETNS see it, and of the devices there. */
+static char *snapshot(void)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		err(2, "snapshot");
+	if (!access(PARAM, F_OK))
+		add_lines(out, PARAM, NULL);
+	add_names(out, VIEW "/*", NULL);
+	add_names(out, VIEW "/*/*", NULL);
+	add_names(out, VIEW "/*/state", "status inode devices");
+	add_names(out, VIEW "/*/gate", "policy except label");
+	enter(netns);
+	add_names(out, OWN_VIEW "/*", NULL);
+	add_names(out, "/proc/thread-self/net/dev_snmp6/*", NULL);
+	enter(home);
+	if (fclose(out))
+		err(2, "snapshot");
+	return text;
+}
+
+static void expect(const char *when, const char *expected)
+{
+	char *found = snapshot();
+
+	if (strcmp(expected, found))
+		fail("%s\n%swas expected, and there is\n%s", when, expected, found);
+	free(found);
+}
+
+static int udp4, udp6;
+
+/* Through all hooks that a packet can pass there, unless it is stopped. */
+static void send_packets(void)
+{
+	struct sockaddr_in to4 = {
+		.sin_family = AF_INET,
+		.sin_port = htons(9),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct sockaddr_in6 to6 = {
+		.sin6_family = AF_INET6,
+		.sin6_port = htons(9),
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
+	};
+
+	sendto(udp4, "", 1, 0, (void *)&to4, sizeof(to4));
+	sendto(udp6, "", 1, 0, (void *)&to6, sizeof(to6));
+}
+
+/* ---- load ---- */
+
+static void prepare_load(void)
+{
+	fd = open_file(args[0], O_RDONLY);
+}
+
+static long load(void)
+{
+	return syscall(SYS_finit_module, fd, args[1], 0);
+}
+
+static void unload(void)
+{
+	if (syscall(SYS_delete_module, "nsgate", O_NONBLOCK))
+		fail("rmmod: %s", strerror(errno));
+}
+
+/* ---- write ---- */
+
+static void prepare_write(void)
+{
+	fd = open_file(args[0], O_WRONLY);
+}
+
+static long write_text(void)
+{
+	return write(fd, args[1], strlen(args[1]));
+}
+
+static void write_undo(void)
+{
+	put(args[0], args[2]);
+}
+
+/* ---- inherit ---- */
+
+static int heir = -1;
+
+/* All lower numbers are held, as in number.py: the next namespace gets it. */
+static int make_namespace(ino_t inode)
+{
+	int file = -1, held[16384];
+	struct stat st = { 0 };
+	unsigned int n = 0;
+	int cgroup = open_file("/proc/self/ns/cgroup", O_RDONLY);
+
+	while (st.st_ino < inode && n < ARRAY_SIZE(held)) {
+		if (unshare(CLONE_NEWCGROUP))
+			err(2, "unshare");
+		held[n] = open_file("/proc/self/ns/cgroup", O_RDONLY);
+		fstat(held[n++], &st);
+	}
+	if (setns(cgroup, CLONE_NEWCGROUP))
+		err(2, "setns");
+	close(cgroup);
+	close(held[--n]);
+	if (st.st_ino == inode) {
+		if (unshare(CLONE_NEWNET))
+			err(2, "unshare");
+		file = open_file("/proc/thread-self/ns/net", O_RDONLY);
+		enter(home);
+		fstat(file, &st);
+		if (st.st_ino != inode) { /* somebody else was faster */
+			close(file);
+			file = -1;
+		}
+	}
+	while (n)
+		close(held[--n]);
+	return file;
+}
+
+static bool is_gone(void)
+{
+	char name[256], line[256] = "";
+	FILE *file;
+
+	snprintf(name, sizeof(name), VIEW "/%s/state", args[0]);
+	file = fopen(name, "re");
+	if (!file)
+		fail("%s: %s", name, strerror(errno));
+	while (fgets(line, sizeof(line), file) && strncmp(line, "status ", 7))
+		;
+	fclose(file);
+	return !strcmp(line, "status gone\n");
+}
+
+/* Kills the namespace that is bound, and makes another of the same number. */
+static void make_heir(void)
+{
+	ino_t inode = strtoul(args[0], NULL, 10);
+	int ms;
+
+	close(heir);
+	for (ms = 0; !is_gone(); ms += 10) {
+		if (ms > PATIENCE)
+			fail("the namespace doesn't die");
+		usleep(10000);
+	}
+	for (ms = 0; (heir = make_namespace(inode)) < 0; ms += 10) {
+		if (ms > PATIENCE)
+			fail("no new namespace gets the number %s", args[0]);
+		usleep(10000);
+	}
+}
+
+static void prepare_inherit(void)
+{
+	fd = open_file(PARAM, O_WRONLY);
+}
+
+static long inherit(void)
+{
+	char text[16];
+
+	return write(fd, text, snprintf(text, sizeof(text), "+%s", args[0]));
+}
+
+/* ---- read ---- */
+
+/* Who has the file open makes the kernel remember the way to it. */
+static void prepare_read(void)
+{
+	fd = open_file(args[0], O_PATH);
+}
+
+static long read_file(void)
+{
+	static char buffer[65536];
+	int file = open(args[0], O_RDONLY | O_CLOEXEC);
+	int error;
+	long n, total = 0;
+
+	if (file < 0)
+		return -1;
+	while ((n = read(file, buffer, sizeof(buffer))) > 0)
+		total += n;
+	error = errno;
+	close(file);
+	errno = error;
+	return n < 0 ? n : total;
+}
+
+static void nothing(void)
+{
+}
+
+/* ---- device ---- */
+
+static void prepare_device(void)
+{
+	enter(netns);
+	fd = open_file("/dev/net/tun", O_RDWR);
+	enter(home);
+}
+
+static long make_device(void)
+{
+	struct ifreq request = {
+		.ifr_name = "x0",
+		.ifr_flags = IFF_TUN | IFF_NO_PI,
+	};
+
+	return ioctl(fd, TUNSETIFF, &request);
+}
+
+static unsigned long long ingress_packets(void)
+{
+	unsigned long long packets = 0;
+	char line[256];
+	FILE *file;
+
+	enter(netns);
+	file = fopen(OWN_VIEW "/stats", "re");
+	enter(home);
+	while (file && fgets(line, sizeof(line), file) &&
+	       sscanf(line, "ingress netdev all %llu", &packets) != 1)
+		;
+	if (file)
+		fclose(file);
+	return packets;
+}
+
+/* What comes in by the device must count. */
+static void use_device(void)
+{
+	static const unsigned char packet[20] = {
+		0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1,
+	};
+	struct ifreq request = { .ifr_name = "x0", .ifr_flags = IFF_UP };
+	unsigned long long before;
+
+	if (ioctl(udp4, SIOCSIFFLAGS, &request))
+		fail("the device doesn't get up: %s", strerror(errno));
+	before = ingress_packets();
+	if (write(fd, packet, sizeof(packet)) != sizeof(packet))
+		fail("the device doesn't take a packet: %s", strerror(errno));
+	if (ingress_packets() != before + 1)
+		fail("the device has no hook");
+}
+
+/* ---- the walk ---- */
+
+static const struct operation {
+	const char *name;
+	int args;
+	void (*begin)(void); /* once */
+	void (*prepare)(void); /* in which nothing fails, gives fd */
+	long (*attempt)(void);
+	void (*use)(void); /* when it has worked */
+	void (*undo)(void); /* when fd is closed */
+} operations[] = {
+	{ "load", 2, nothing, prepare_load, load, nothing, unload },
+	{ "write", 3, nothing, prepare_write, write_text, nothing, write_undo },
+	{ "inherit", 1, make_heir, prepare_inherit, inherit, nothing, make_heir },
+	{ "read", 1, nothing, prepare_read, read_file, nothing, nothing },
+	{ "device", 0, nothing, prepare_device, make_device, use_device, nothing },
+}, *operation;
+
+static bool function;
+static int expected_error;
+static int fail_nth;
+
+static void set_fail_nth(unsigned int number)
+{
+	char text[16];
+
+	if (pwrite(fail_nth, text, snprintf(text, sizeof(text), "%u", number), 0) < 0)
+		err(2, "fail-nth");
+}
+
+/* Linux or inject.ko count down from nth, and let what comes then fail. */
+static void begin_faults(void)
+{
+	char text[16];
+
+	if (!function && operation->attempt != load) {
+		set_fail_nth(nth);
+		return;
+	}
+	snprintf(text, sizeof(text), "%u", nth);
+	put(INJECT, text);
+	/* When a module is loaded, inject.ko makes it nth at the right time. */
+	if (!function)
+		set_fail_nth(NEVER);
+}
+
+/* Whether something has failed. */
+static bool end_faults(void)
+{
+	int file = function ? open_file(INJECT, O_RDONLY) : fail_nth;
+	char text[16] = "";
+	int left;
+
+	if (pread(file, text, sizeof(text) - 1, 0) < 0)
+		err(2, "fault injection");
+	left = atoi(text);
+	if (function) {
+		close(file);
+		put(INJECT, "0");
+	} else {
+		set_fail_nth(0);
+	}
+	if (left > NEVER / 2)
+		fail("inject.ko has not seen that the module was loaded");
+	return !left;
+}
+
+static void setup(const char *namespace)
+{
+	struct rlimit limit = { 32768, 32768 };
+
+	home = open_file("/proc/self/ns/net", O_RDONLY);
+	netns = open_file(namespace, O_RDONLY);
+	enter(netns);
+	udp4 = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	udp6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	enter(home);
+	if (udp4 < 0 || udp6 < 0 || setrlimit(RLIMIT_NOFILE, &limit))
+		err(2, "setup");
+	fail_nth = open_file("/proc/thread-self/fail-nth", O_RDWR);
+	/* No page of ours may be missing, or that would be what fails. */
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		err(2, "mlockall");
+}
+
+/* Gives the error, or 0. */
+static int attempt(bool with_faults, bool *failed)
+{
+	long n;
+	int error;
+
+	operation->prepare();
+	if (with_faults)
+		begin_faults();
+	n = operation->attempt();
+	error = n < 0 ? errno : 0;
+	*failed = with_faults && end_faults();
+	return error;
+}
+
+/* That it has worked, and is undone. */
+static void finish(const char *before, const char *done)
+{
+	expect("when it was done", done);
+	send_packets();
+	operation->use();
+	close(fd);
+	operation->undo();
+	expect("when it was undone", before);
+	send_packets();
+}
+
+/* Linux has other words for it where a device gets its name, or its addresses. */
+static bool is_of_linux(int error)
+{
+	return operation->attempt == make_device && !function &&
+	       (error == EINVAL || error == ENOBUFS);
+}
+
+static void check_error(int error, const char *before, const char *done)
+{
+	bool failed;
+
+	if (error != expected_error && !is_of_linux(error))
+		fail("%s", strerror(error));
+	close(fd);
+	expect("when it had failed", before);
+	send_packets();
+	/* That takes long; what comes after the last failure must do. */
+	if (operation->attempt == load)
+		return;
+	error = attempt(false, &failed);
+	if (error)
+		fail("right after: %s", strerror(error));
+	finish(before, done);
+}
+
+static void walk(const char *before, const char *done)
+{
+	unsigned int errors = 0;
+	bool failed;
+	int error;
+
+	for (nth = 1; ; nth++) {
+		error = attempt(true, &failed);
+		if (error && !failed)
+			fail("without a fault: %s", strerror(error));
+		if (failed && function && !error)
+			fail("the function failed, and nobody minds");
+		if (error) {
+			errors++;
+			check_error(error, before, done);
+		} else {
+			finish(before, done);
+		}
+		if (!failed)
+			break;
+	}
+	printf("%u chances, %u errors\n", nth - 1, errors);
+	if (!errors)
+		fail("nothing has failed");
+}
+
+int main(int argc, char **argv)
+{
+	char *before, *done;
+	bool failed;
+	int error;
+
+	for (operation = operations; argc > 4; operation++) {
+		if (operation == operations + ARRAY_SIZE(operations))
+			errx(2, "%s: no such operation", argv[4]);
+		if (!strcmp(argv[4], operation->name))
+			break;
+	}
+	if (argc <= 4 || argc != 5 + operation->args)
+		errx(2, "usage: faults NETNS memory|function ERROR OPERATION ARGUMENT...");
+	function = !strcmp(argv[2], "function");
+	expected_error = atoi(argv[3]);
+	args = argv + 5;
+	setup(argv[1]);
+	operation->begin();
+	before = snapshot();
+	error = attempt(false, &failed);
+	if (error)
+		fail("without a fault: %s", strerror(error));
+	done = snapshot();
+	if (operation->prepare != prepare_read && !strcmp(before, done))
+		fail("what it does can't be seen");
+	finish(before, done);
+	walk(before, done);
+	return 0;
+}
