@@ -230,23 +230,34 @@ static void flows_stop(struct seq_file *seq, void *v)
 {
 }
 
-static void show_protocol(struct seq_file *seq, u8 protocol)
+/* NULL for what has none. */
+static const char *protocol_name(u8 protocol)
 {
 	switch (protocol) {
 	case IPPROTO_TCP:
-		return seq_puts(seq, "tcp");
+		return "tcp";
 	case IPPROTO_UDP:
-		return seq_puts(seq, "udp");
+		return "udp";
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		return seq_puts(seq, "icmp");
+		return "icmp";
 	case IPPROTO_SCTP:
-		return seq_puts(seq, "sctp");
+		return "sctp";
 	case IPPROTO_ESP:
-		return seq_puts(seq, "esp");
+		return "esp";
 	default:
-		return seq_printf(seq, "%u", protocol);
+		return NULL;
 	}
+}
+
+static void show_protocol(struct seq_file *seq, u8 protocol)
+{
+	const char *name = protocol_name(protocol);
+
+	if (name)
+		seq_puts(seq, name);
+	else
+		seq_printf(seq, "%u", protocol);
 }
 
 /* Source is end 0, destination is end 1. */
