@@ -121,6 +121,7 @@ bad_command_lines()
 {
 	load_nsgate
 	try_hint 2 "'nsgate --help' tells more" frobnicate
+	try_hint 2 "'nsgate --help' tells more" help frobnicate
 	try_hint 2 "'nsgate list --help' tells more" list "$web"
 	try_hint 2 "no option --jason" list --jason
 	try_hint 2 "NS is missing" bind
@@ -136,6 +137,7 @@ bad_command_lines()
 	try_hint 2 "--count many" top -n many
 	try_hint 2 "textfile or http is missing" exporter
 	try_hint 2 "'ftp' is neither" exporter ftp
+	try_hint 2 "http has no options" exporter http --once
 	try_hint 2 "end in .prom" exporter textfile "$tmp/metrics"
 	try_hint 2 "can't be the name" follow a/b
 	log_test "bad command lines: status 2, and what to do"
@@ -246,6 +248,9 @@ list()
 	try 0 list --json
 	ask_python list "$pid" $$ 1
 	stop
+	"$command" list --json 2>"$tmp/errors" | head -n 0 || true
+	check_equal "errors of list, of which nothing is read" "" "$(<"$tmp/errors")"
+	rm "$tmp/errors"
 	log_test "list: all namespaces, with names and processes"
 }
 
