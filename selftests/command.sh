@@ -15,7 +15,7 @@ source "$(dirname "$(realpath "$0")")/lib.sh"
 
 ALL_TESTS="help bad_command_lines bad_machine no_target_yet bind_kinds bad_namespaces
 	list status gates bad_gates odd_names metrics exporter top_lines
-	top_terminal follow gone_names"
+	top_terminal follow gone_names nameless stranger"
 
 here=$(dirname "$(realpath "$0")")
 web='' db='' output='' status=0
@@ -546,7 +546,8 @@ gone_names()
 {
 	local again
 
-	try 0 bind "$db"
+	# Of this name it learns by itself.
+	try 0 bind "inode:$db_inode"
 	cleanup_ns "$db"
 	busywait $BUSYWAIT_TIMEOUT is_gone "$db_inode" || check_err 1 "$db is not gone"
 	try 0 status "$db"
@@ -556,6 +557,7 @@ gone_names()
 	grep -qE "^nsgate_target_live\{inode=\"$db_inode\",.*netns=\"$db\"\} 0$" <<<"$output" ||
 		check_err 1 "metrics: $output"
 	try_hint 4 "is gone" gate "$db" drop
+	try_hint 3 "does not exist" release "docker:$db"
 	# The next namespace has its number, but is a stranger.
 	setup_ns again
 	if [[ $(ns_inode "$again") == "$db_inode" ]]; then
@@ -565,6 +567,71 @@ gone_names()
 	try 0 release "$db"
 	[[ ! -e $HOST_VIEW/$db_inode ]] || check_err 1 "$db is not released"
 	log_test "what is gone keeps its name and figures until it is released"
+}
+
+nameless()
+{
+	local inode
+
+	unshare -n sleep 10000 &
+	pid=$!
+	busywait $BUSYWAIT_TIMEOUT alone || die "unshare did not start"
+	inode=$(stat -Lc %i "/proc/$pid/ns/net")
+	try 0 bind "$pid"
+	stop
+	busywait $BUSYWAIT_TIMEOUT is_gone "$inode" || check_err 1 "it is not gone"
+	try_hint 3 "does not exist" release ''
+	try 0 release "$inode"
+	[[ ! -e $HOST_VIEW/$inode ]] || check_err 1 "it is not released"
+	log_test "what is gone and has no name is released by its inode only"
+}
+
+alone()
+{
+	[[ -e /proc/$pid/ns/net && ! /proc/$pid/ns/net -ef /proc/self/ns/net ]]
+}
+
+# The number of a namespace passes on to another between the look and the bind:
+# what was bound before it is no target then.
+stranger()
+{
+	local inode name ns=$web-old
+	local -a inodes=()
+
+	! is_bound "$web_inode" || try 0 release "$web"
+	ip netns add "$ns"
+	inode=$(ns_inode "$ns")
+	cat >"$tmp/swap" <<-END
+		swap()
+		{
+			local i
+
+			[[ \$BASH_COMMAND == kernel_write*+* ]] || return 0
+			trap - DEBUG
+			ip netns delete '$ns'
+			for i in {1..50}; do
+				ip netns add '$ns'-\$i
+				[[ \$(stat -Lc %i '/run/netns/$ns'-\$i) != $inode ]] || break
+			done
+		}
+		set -o functrace
+		trap swap DEBUG
+	END
+	status=0
+	output=$(BASH_ENV=$tmp/swap "$command" bind "$web" "inode:$inode" 2>&1) || status=$?
+	for name in /run/netns/"$ns"*; do
+		NS_LIST+=("${name##*/}")
+		inodes+=("$(stat -Lc %i "$name")")
+	done
+	NS_INODES+=("${inodes[@]}")
+	if [[ ! -e /run/netns/$ns && " ${inodes[*]} " == *" $inode "* ]]; then
+		check_equal "status" 3 "$status"
+		[[ ! -e $HOST_VIEW/$inode ]] || check_err 1 "a stranger is bound"
+		! is_bound "$web_inode" || check_err 1 "the first is bound"
+		log_test "bind: the number that passed on to a stranger is not bound"
+	else
+		log_test_skip "bind: the number that passed on" "no other namespace got it: $output"
+	fi
 }
 
 setup
