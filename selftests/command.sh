@@ -471,10 +471,48 @@ top_lines()
 	try 0 top "$web" -d 2 --json
 	ask_python json
 	check_equal "name" "$web" "$(figure name)"
+	try 0 release "$web"
+	touch "/run/netns/$web top"
+	mount --bind "/run/netns/$web" "/run/netns/$web top"
+	try 0 bind "$web top"
+	try 0 top -d 2 --json
+	[[ $output == *"{\"inode\": $web_inode, \"cookie\": "[0-9]* ]] || check_err 1 "top: $output"
+	check_equal "name" "$web top" "$(figure targets 0 name)"
+	try 0 release "$web top"
+	ip netns delete "$web top"
+	try 0 bind "$web"
 	try 0 top -d 2
 	grep -qE "^[0-9:]+ $web_inode [0-9]+ live $web [1-9]" <<<"$output" || check_err 1 "top: $output"
 	stop
 	log_test "top: lines and JSON, where there is no terminal"
+}
+
+# start_top ARGUMENT...: in a terminal of its own, of so few lines that some are
+# left out; what is written to $keys are its keys. What runs in the background
+# doesn't hear ^C, if it is not told to.
+start_top()
+{
+	: >"$tmp/screen"
+	script -qefc "stty rows 7 cols 90; stty -g
+		env --default-signal=INT '$command' top $*
+		echo ended with \$?; stty -g" \
+		"$tmp/screen" <"$tmp/keys" >/dev/null &
+	pid=$!
+	busywait $BUSYWAIT_TIMEOUT grep -q "sorted by bytes" "$tmp/screen" || check_err 1 "top draws nothing"
+}
+
+# end_top KEY STATUS: the terminal must be as it was.
+end_top()
+{
+	local -a lines
+
+	printf %b "$1" >&"$keys"
+	busywait $BUSYWAIT_TIMEOUT grep -q "ended with [0-9]" "$tmp/screen" || kill "$pid"
+	wait "$pid" || check_err $? "script ended with $?"
+	mapfile -t lines < <(tr -d '\r' <"$tmp/screen" | grep -v -e '^Script ' -e '^$')
+	[[ ${lines[-2]} == *$'\e[?25h'*$'\e[?1049l'*"ended with $2" ]] ||
+		check_err 1 "not restored, or not $2: ${lines[-2]@Q}"
+	check_equal "modes of the terminal" "${lines[0]}" "${lines[-1]}"
 }
 
 top_terminal()
@@ -483,15 +521,14 @@ top_terminal()
 
 	mkfifo "$tmp/keys"
 	exec {keys}<>"$tmp/keys"
-	script -qefc "'$command' top $web -d 0.2" "$tmp/screen" <"$tmp/keys" >/dev/null &
-	busywait $BUSYWAIT_TIMEOUT grep -q "sorted by bytes" "$tmp/screen" || check_err 1 "top draws nothing"
+	start_top "$web" -d 0.2
 	printf p >&"$keys"
 	busywait $BUSYWAIT_TIMEOUT grep -q "sorted by packets" "$tmp/screen" || check_err 1 "p does not sort"
-	printf q >&"$keys"
-	wait $! || check_err $? "top ended with $?"
-	exec {keys}>&-
-	grep -q $'\e\\[?1049l' "$tmp/screen" || check_err 1 "the terminal was not restored"
 	grep -q "SOURCE  *DESTINATION" "$tmp/screen" || check_err 1 "no flows"
+	end_top q 0
+	start_top -d 0.2
+	end_top '\x03' 130
+	exec {keys}>&-
 	log_test "top: on a terminal, with its keys"
 }
 
