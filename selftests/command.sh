@@ -140,6 +140,7 @@ bad_command_lines()
 	try_hint 2 "http has no options" exporter http --once
 	try_hint 2 "end in .prom" exporter textfile "$tmp/metrics"
 	try_hint 2 "can't be the name" follow a/b
+	try_hint 2 "can't be the name" follow ..
 	log_test "bad command lines: status 2, and what to do"
 }
 
@@ -553,7 +554,7 @@ follow_new()
 
 follow()
 {
-	local i inode ns=$web-again
+	local i inode old stays ns=$web-again
 
 	: >"$tmp/follow"
 	"$command" follow "$ns" drop --except icmp >"$tmp/follow" 2>&1 &
@@ -567,7 +568,16 @@ follow()
 	for i in 1 2 3; do
 		follow_new "$ns"
 	done
+	old=$inode
+	nsenter --net="/run/netns/$ns" -- sleep 10000 &
+	stays=$!
+	busywait $BUSYWAIT_TIMEOUT test "/proc/$stays/ns/net" -ef "/run/netns/$ns" || die "sleep did not start"
+	follow_new "$ns"
+	is_bound "$old" || check_err 1 "the old one, which lives without a name, is released too early"
 	stop
+	! is_bound "$old" || check_err 1 "the old one is not released"
+	kill $stays
+	wait $stays || true
 	! is_bound "$inode" || check_err 1 "it is not released: $(<"$tmp/follow")"
 	! grep -l "^status gone" $HOST_VIEW/[0-9]*/state || check_err 1 "one that is gone is left"
 	cleanup_ns "$ns"
