@@ -488,14 +488,14 @@ top_lines()
 	log_test "top: lines and JSON, where there is no terminal"
 }
 
-# start_top ARGUMENT...: in a terminal of its own, of so few lines that some are
-# left out; what is written to $keys are its keys. What runs in the background
-# doesn't hear ^C, if it is not told to.
+# start_top LINES: of web, in a terminal of its own that has so many lines; what is
+# written to $keys are its keys. What runs in the background doesn't hear ^C, if it
+# is not told to.
 start_top()
 {
 	: >"$tmp/screen"
-	script -qefc "stty rows 7 cols 90; stty -g
-		env --default-signal=INT '$command' top $*
+	script -qefc "stty rows $1 cols 90; stty -g
+		env --default-signal=INT '$command' top $web -d 0.2
 		echo ended with \$?; stty -g" \
 		"$tmp/screen" <"$tmp/keys" >/dev/null &
 	pid=$!
@@ -516,19 +516,29 @@ end_top()
 	check_equal "modes of the terminal" "${lines[0]}" "${lines[-1]}"
 }
 
+# The lines of the longest screen that was drawn, but the last, each from the top.
+most_lines()
+{
+	tr -d '\r' <"$tmp/screen" | sed '/\x1b\[?7h/ { s/\x1b\[?7h.*//; q }' | awk '
+		/\033\[H/ { drawn = 1; n = 0 }
+		drawn && ++n > most { most = n }
+		END { print most }'
+}
+
 top_terminal()
 {
 	local keys
 
 	mkfifo "$tmp/keys"
 	exec {keys}<>"$tmp/keys"
-	start_top "$web" -d 0.2
+	start_top 24
 	printf p >&"$keys"
 	busywait $BUSYWAIT_TIMEOUT grep -q "sorted by packets" "$tmp/screen" || check_err 1 "p does not sort"
 	grep -q "SOURCE  *DESTINATION" "$tmp/screen" || check_err 1 "no flows"
 	end_top q 0
-	start_top -d 0.2
+	start_top 5
 	end_top '\x03' 130
+	check_equal "lines on a screen of 5" 5 "$(most_lines)"
 	exec {keys}>&-
 	log_test "top: on a terminal, with its keys"
 }
