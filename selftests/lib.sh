@@ -524,6 +524,7 @@ check_leftovers()
 	check_equal "taint of the kernel" "$test_taint" "$(taint)"
 }
 
+# What doesn't end when it is asked to is made to: no test may stand still here.
 end_jobs()
 {
 	local -a pids
@@ -531,7 +532,14 @@ end_jobs()
 	mapfile -t pids < <(jobs -p)
 	((${#pids[@]})) || return 0
 	kill "${pids[@]}" 2>/dev/null || true
+	busywait $BUSYWAIT_TIMEOUT have_ended "${pids[@]}" ||
+		kill -KILL "${pids[@]}" 2>/dev/null || true
 	wait "${pids[@]}" 2>/dev/null || true
+}
+
+have_ended()
+{
+	! kill -0 "$@" 2>/dev/null
 }
 
 verdict()
