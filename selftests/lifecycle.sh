@@ -263,15 +263,20 @@ read_all()
 # toggle [all]: binds what is not bound, and releases what is; or then all.
 toggle()
 {
-	local number mark
+	local row number mark
+	local -a rows
 
 	while :; do
-		while read -r number _ _ mark; do
+		# All at once: before each line, bash goes back to where the last one
+		# ended, and if others have died meanwhile that is amid a number.
+		mapfile -t rows <$HOST_VIEW/namespaces
+		for row in "${rows[@]}"; do
+			read -r number _ _ mark <<<"$row"
 			case $mark in
 			-) note write_inode "+$number" ;;
 			'***') [[ ${1-} ]] || note write_inode "-$number" ;;
 			esac
-		done <$HOST_VIEW/namespaces
+		done
 		[[ ! ${1-} ]] || note write_inode ""
 	done
 }
