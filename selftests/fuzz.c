@@ -3,21 +3,23 @@
  * usage: fuzz param FILE SEED FIRST COUNT INODE...
  *        fuzz gate FILE SEED FIRST COUNT
  *        fuzz files FILE SEED FIRST COUNT FILE...
- *        fuzz frames DEVICE SEED FIRST COUNT <FRAMES
+ *        fuzz frames DEVICE SEED FIRST COUNT [FLOWS] <FRAMES
  *
  * Writes COUNT texts to nsgate's parameter or to a gate, does COUNT things to
  * files, or sends COUNT frames. What they are depends on SEED and on their
  * number only, beginning with FIRST, so that each can be had again.
  *
- * It knows what must come of it, by its own reading of the rules: of each text
- * for the parameter (INODE... are all that may be bound, and none is) and, by
- * the kernel's socket filters, of each program. It ends with 1, and says at
- * which number, when something else comes of it. A "-" before FILE: others write,
- * too, so that only errors are looked at.
+ * It knows what must come of each text, by its own reading of the rules: of those
+ * for the parameter (INODE... are all that may be bound, and none is), and of those
+ * for the gate (which is as after a bind), with the kernel's socket filters for its
+ * programs. It ends with 1, and says at which number, when something else comes of
+ * it. A "-" before FILE: others write, too, so that only errors are looked at.
  *
- * Frames are lines of hexadecimal digits, "#" begins a comment.
+ * Frames are lines of hexadecimal digits, "#" begins a comment. In FLOWS there
+ * must be no other flows than theirs.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <err.h>
 #include <errno.h>
@@ -476,7 +478,9 @@ static void make_program(void)
 {
 	unsigned int i;
 
-	nr_insns = 1 + (one_in(64) ? size_up_to(BPF_MAXINSNS) : below(16));
+	nr_insns = 1 + below(16);
+	if (one_in(64))
+		nr_insns = one_in(4) ? BPF_MAXINSNS + below(2) : 1 + size_up_to(BPF_MAXINSNS);
 	for (i = 0; i < nr_insns; i++)
 		make_insn(i);
 	if (!one_in(100))
@@ -498,32 +502,43 @@ static bool is_program(void)
 	return false;
 }
 
+/* Now and then more than there is room for. */
+static void add_number(char before, unsigned int n, unsigned int bits)
+{
+	add("%c%llu", before, n + (one_in(1000) ? 1ULL << bits : 0));
+}
+
 static void add_program(void)
 {
 	unsigned int i;
 
 	make_program();
 	add("%u", nr_insns);
-	for (i = 0; i < nr_insns; i++)
-		add(",%u %u %u %u", insns[i].code, insns[i].jt, insns[i].jf, insns[i].k);
+	for (i = 0; i < nr_insns; i++) {
+		add_number(',', insns[i].code, 16);
+		add_number(' ', insns[i].jt, 8);
+		add_number(' ', insns[i].jf, 8);
+		add_number(' ', insns[i].k, 32);
+	}
 	if (one_in(2))
 		add(",");
 }
 
+#define LABEL_MAX 255
+#define GATE_TEXT_MAX (128 * 1024)
+
+/* Now and then too long. */
 static void add_label(void)
 {
-	unsigned int n = 1 + below(255);
+	unsigned int n = 1 + below(LABEL_MAX + 2);
 
 	add(" # L");
 	while (--n)
 		add("%c", 0x20 + below(0x5f));
 }
 
-/* Whether it must be taken; where that depends on the program, see above. */
-static bool make_command(void)
+static void make_command(void)
 {
-	bool good = true;
-
 	len = 0;
 	if (one_in(3))
 		add("dry ");
@@ -531,89 +546,194 @@ static bool make_command(void)
 	if (!one_in(8)) {
 		add(" except ");
 		add_program();
-		good = is_program();
 		if (one_in(2))
 			add_label();
 	}
 	if (one_in(2))
 		add("\n");
-	return good;
 }
 
-/* The command that stands for what the gate says of itself. */
-static void make_command_of_answer(void)
+static void make_gate(void)
 {
-	char *policy = strstr(answer, "policy "), *except = strstr(answer, "\nexcept ");
-	char *label = strstr(answer, "\nlabel "), *end = strstr(answer, "\nexcepted ");
-
-	if (policy != answer || !except || !end)
-		fail("the gate reads: %s", answer);
-	if (label && label < end)
-		*label = '\0';
-	else
-		label = NULL;
-	*end = *except = '\0';
+	if (!one_in(3)) {
+		make_command();
+		if (one_in(2))
+			damage("0123456789,,  ##\n\nx-+");
+		return;
+	}
 	len = 0;
-	add("%s", policy + strlen("policy "));
-	if (strcmp(except + 1, "except none"))
-		add(" %s", except + 1);
-	if (label)
-		add(" # %s", label + strlen(" label "));
+	if (one_in(4))
+		add("drop except ");
+	add_bytes(size_up_to(one_in(64) ? TEXT_MAX - 64 : 256),
+		  one_in(2) ? NULL : "0123456789,, #\nadrypcxept");
 }
 
-/* What was taken is read as it stands, and can be written as it was read. */
-static void check_gate(int fd)
-{
-	static char before[TEXT_MAX];
-	int error;
-	char *end;
+/* The rules once more, without a look at how nsgate does it. */
+static struct {
+	bool malformed, too_long, dry, drop;
+	char label[LABEL_MAX + 1];
+} gate;
 
-	read_all(fd);
-	strcpy(before, answer);
-	make_command_of_answer();
-	error = write_text(fd);
-	if (error)
-		fail("it doesn't take what it gave: %s", strerror(error));
-	read_all(fd);
-	end = strstr(answer, "\nexcepted ");
-	if (!end || strncmp(before, answer, end - answer))
-		fail("it was:\n%snow it is:\n%s", before, answer);
+static const char *at, *end; /* what is left of the text */
+
+static bool skip(const char *word)
+{
+	size_t n = strlen(word);
+
+	if ((size_t)(end - at) < n || memcmp(at, word, n))
+		return false;
+	at += n;
+	return true;
 }
 
-static void check_error(int error)
+/* 0xa0 is a blank to the kernel. */
+static bool is_blank(char c)
 {
-	if (error != EINVAL && error != E2BIG)
-		fail("%s", strerror(error));
+	return c && strchr(" \t\v\f\r\xa0", c);
+}
+
+static bool read_number(unsigned int max, unsigned int *number)
+{
+	unsigned long long n = 0;
+	const char *first = at;
+
+	for (; at < end && isdigit((unsigned char)*at); at++) {
+		if (n <= max)
+			n = n * 10 + *at - '0';
+	}
+	*number = n;
+	return at > first && n <= max;
+}
+
+static bool read_insn(struct sock_filter *insn)
+{
+	unsigned int code, jt, jf;
+
+	if (!read_number(UINT16_MAX, &code) || !skip(" ") ||
+	    !read_number(UINT8_MAX, &jt) || !skip(" ") ||
+	    !read_number(UINT8_MAX, &jf) || !skip(" ") ||
+	    !read_number(UINT32_MAX, &insn->k))
+		return false;
+	insn->code = code;
+	insn->jt = jt;
+	insn->jf = jf;
+	return true;
+}
+
+static bool read_program(void)
+{
+	unsigned int i, count;
+
+	if (!read_number(UINT32_MAX, &count) || !count)
+		return false;
+	if (count > BPF_MAXINSNS && (at == end || *at == ',')) {
+		gate.too_long = true;
+		return true;
+	}
+	if (count > BPF_MAXINSNS)
+		return false;
+	for (i = 0; i < count; i++) {
+		if (!skip(",") || !read_insn(insns + i))
+			return false;
+	}
+	skip(",");
+	nr_insns = count;
+	return at == end && is_program();
+}
+
+static void read_label(const char *label)
+{
+	size_t n;
+
+	while (label < end && is_blank(*label))
+		label++;
+	n = end - label;
+	if (n > LABEL_MAX)
+		gate.too_long = true;
+	else
+		memcpy(gate.label, label, n);
+	for (; label < end; label++)
+		gate.malformed |= (unsigned char)*label < ' ' || *label == 0x7f;
+}
+
+static void judge_gate(void)
+{
+	const char *label;
+
+	memset(&gate, 0, sizeof(gate));
+	nr_insns = 0;
+	at = text;
+	end = text + len;
+	if (len > GATE_TEXT_MAX) {
+		gate.too_long = true;
+		return;
+	}
+	if (len && end[-1] == '\n')
+		end--;
+	gate.malformed = memchr(at, '\n', end - at) || memchr(at, '\0', end - at);
+	gate.dry = skip("dry ");
+	gate.drop = skip("drop");
+	if (!gate.drop && !skip("accept"))
+		gate.malformed = true;
+	if (gate.malformed || at == end)
+		return;
+	if (!skip(" except ")) {
+		gate.malformed = true;
+		return;
+	}
+	label = memchr(at, '#', end - at);
+	if (label) {
+		read_label(label + 1);
+		end = label;
+	}
+	while (at < end && is_blank(*at))
+		at++;
+	while (at < end && is_blank(end[-1]))
+		end--;
+	gate.malformed |= !read_program();
+}
+
+/* What the gate says of itself, up to its figures: what was taken as it stands. */
+static char stands[TEXT_MAX] = "policy accept\nexcept none\n";
+
+static void apply_gate(void)
+{
+	char *to = stands;
+	unsigned int i;
+
+	to += sprintf(to, "policy %s%s\nexcept ", gate.dry ? "dry " : "",
+		      gate.drop ? "drop" : "accept");
+	if (nr_insns)
+		to += sprintf(to, "%u", nr_insns);
+	else
+		to += sprintf(to, "none");
+	for (i = 0; i < nr_insns; i++)
+		to += sprintf(to, ",%u %u %u %u", insns[i].code, insns[i].jt, insns[i].jf,
+			      insns[i].k);
+	to += sprintf(to, "\n");
+	if (*gate.label)
+		sprintf(to, "label %s\n", gate.label);
 }
 
 static void fuzz_gate(int fd)
 {
-	bool good;
 	int error;
 
-	if (one_in(3)) {
-		len = 0;
-		if (one_in(4))
-			add("drop except ");
-		add_bytes(size_up_to(one_in(64) ? TEXT_MAX - 64 : 256),
-			  one_in(2) ? NULL : "0123456789,, #\nadrypcxept");
-		error = write_text(fd);
-	} else {
-		good = make_command();
-		if (one_in(2)) {
-			damage("0123456789,,  ##\n\nx-");
-			error = write_text(fd);
-		} else {
-			error = write_text(fd);
-			if (!error != good)
-				fail("%s, but the kernel %s the program",
-				     error ? strerror(error) : "taken", good ? "takes" : "refuses");
-		}
-	}
-	if (error)
-		check_error(error);
-	else if (alone)
-		check_gate(fd);
+	make_gate();
+	judge_gate();
+	error = write_text(fd);
+	if (error ? !(error == EINVAL && gate.malformed) && !(error == E2BIG && gate.too_long) :
+		    gate.malformed || gate.too_long)
+		fail("%s; malformed, or no program: %d, too long: %d", strerror(error),
+		     gate.malformed, gate.too_long);
+	if (!alone)
+		return;
+	if (!error)
+		apply_gate();
+	read_all(fd);
+	if (strncmp(answer, stands, strlen(stands)) ||
+	    strncmp(answer + strlen(stands), "excepted ", strlen("excepted ")))
+		fail("the gate is:\n%sand not:\n%s", answer, stands);
 }
 
 /* ---- all files ---- */
@@ -812,6 +932,204 @@ static void make_frame(void)
 		memcpy(text, frame->data, 6);
 }
 
+/* ---- their flows ---- */
+
+struct flow {
+	unsigned char source[16], destination[16]; /* of IPv4, the first 4 bytes */
+	unsigned short ports[2];
+	unsigned char family, protocol, has_ports;
+};
+
+static unsigned long long sent[1 << 22]; /* hashes of flows */
+static unsigned int nr_sent;
+
+static unsigned long long hash_of(const struct flow *flow)
+{
+	unsigned long long hash = 0xcbf29ce484222325; /* FNV-1a */
+	size_t i;
+
+	for (i = 0; i < sizeof(*flow); i++)
+		hash = (hash ^ ((const unsigned char *)flow)[i]) * 0x100000001b3;
+	return hash;
+}
+
+/* Where the hash of a flow is, or is to be. */
+static unsigned long long *place_of(unsigned long long hash)
+{
+	size_t i = hash % ARRAY_SIZE(sent);
+
+	while (sent[i] && sent[i] != hash)
+		i = (i + 1) % ARRAY_SIZE(sent);
+	return sent + i;
+}
+
+static void note(const struct flow *flow)
+{
+	unsigned long long hash = hash_of(flow), *place = place_of(hash);
+
+	if (!*place && ++nr_sent == ARRAY_SIZE(sent))
+		errx(2, "more flows than there is room for");
+	*place = hash;
+}
+
+static unsigned int word_at(const unsigned char *p)
+{
+	return p[0] << 8 | p[1];
+}
+
+static void read_ports(struct flow *flow, const unsigned char *p, size_t n, size_t at)
+{
+	static const unsigned char with_ports[] = { 6, 17, 33, 132, 136 };
+
+	if (!memchr(with_ports, flow->protocol, sizeof(with_ports)) || at + 4 > n)
+		return;
+	flow->has_ports = true;
+	flow->ports[0] = word_at(p + at);
+	flow->ports[1] = word_at(p + at + 2);
+}
+
+/* Of what the kernel takes for a packet; it may refuse more than these do. */
+static bool dissect_ipv4(struct flow *flow, const unsigned char *p, size_t n)
+{
+	size_t header = (*p & 15) * 4;
+
+	if (n < 20 || *p >> 4 != 4 || header < 20 || word_at(p + 2) < header || word_at(p + 2) > n)
+		return false;
+	memcpy(flow->source, p + 12, 4);
+	memcpy(flow->destination, p + 16, 4);
+	flow->family = 4;
+	flow->protocol = p[9];
+	if (!(word_at(p + 6) & 0x1fff))
+		read_ports(flow, p, word_at(p + 2), header);
+	return true;
+}
+
+/* The protocol behind extension headers and where it begins, 0 in a later fragment. */
+static unsigned char skip_extensions(const unsigned char *p, size_t n, size_t *at)
+{
+	unsigned char next = p[6];
+
+	for (*at = 40; strchr("\x2b\x2c\x33\x3c", next); ) { /* or 0, hop by hop */
+		bool fragment = next == 44;
+		size_t size = next == 51 ? 4 : 8;
+
+		if (*at + (fragment ? 4 : 2) > n)
+			return 255;
+		if (fragment && word_at(p + *at + 2) & 0xfff8) {
+			next = p[*at];
+			*at = 0;
+			return strchr("\x2b\x2c\x33\x3c", next) ? 255 : next;
+		}
+		if (!fragment)
+			size = size * p[*at + 1] + 8;
+		next = p[*at];
+		*at += size;
+	}
+	return next;
+}
+
+static bool dissect_ipv6(struct flow *flow, const unsigned char *p, size_t n)
+{
+	size_t at;
+
+	if (n < 40 || *p >> 4 != 6 || word_at(p + 4) + 40u > n)
+		return false;
+	if (word_at(p + 4) || p[6])
+		n = word_at(p + 4) + 40;
+	memcpy(flow->source, p + 8, 16);
+	memcpy(flow->destination, p + 24, 16);
+	flow->family = 6;
+	flow->protocol = skip_extensions(p, n, &at);
+	if (at)
+		read_ports(flow, p, n, at);
+	return true;
+}
+
+static void note_flow(void)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	struct flow flow = { 0 };
+	size_t at = 12;
+
+	while (at + 6 <= len && (word_at(p + at) == 0x8100 || word_at(p + at) == 0x88a8))
+		at += 4;
+	if (word_at(p + at) == 0x0800 ? !dissect_ipv4(&flow, p + at + 2, len - at - 2) :
+	    word_at(p + at) != 0x86dd || !dissect_ipv6(&flow, p + at + 2, len - at - 2))
+		return;
+	if (flow.protocol == 58)
+		flow.protocol = 1;
+	note(&flow);
+	if (flow.family != 6)
+		return;
+	/* Where headers are broken; kernels differ in which those are. */
+	flow.protocol = 255;
+	flow.has_ports = false;
+	memset(flow.ports, 0, sizeof(flow.ports));
+	note(&flow);
+}
+
+/* "[ADDRESS]:PORT", "ADDRESS" or, of IPv4, "ADDRESS:PORT" */
+static bool parse_end(struct flow *flow, char *end, unsigned char *address, int i)
+{
+	char *port = flow->family == 4 ? strchr(end, ':') : strstr(end, "]:");
+
+	if (port) {
+		flow->has_ports = true;
+		flow->ports[i] = atoi(strrchr(port, ':') + 1);
+		*port = '\0';
+	}
+	end += *end == '[';
+	return inet_pton(flow->family == 4 ? AF_INET : AF_INET6, end, address) == 1;
+}
+
+static bool parse_flow(struct flow *flow, const char *line)
+{
+	static const struct { const char *name; int number; } protocols[] = {
+		{ "tcp", 6 }, { "udp", 17 }, { "icmp", 1 }, { "sctp", 132 }, { "esp", 50 },
+	};
+	char proto[16], source[64], destination[64];
+	size_t i;
+
+	memset(flow, 0, sizeof(*flow));
+	if (sscanf(line, "ipv%hhu %15s %63s %63s", &flow->family, proto, source, destination) != 4)
+		return false;
+	flow->protocol = atoi(proto);
+	for (i = 0; i < ARRAY_SIZE(protocols); i++) {
+		if (!strcmp(proto, protocols[i].name))
+			flow->protocol = protocols[i].number;
+	}
+	return parse_end(flow, source, flow->source, 0) &&
+	       parse_end(flow, destination, flow->destination, 1);
+}
+
+/* Of what the namespaces themselves send. */
+static bool is_ours(const struct flow *flow)
+{
+	static const unsigned char ipv4[] = { 10, 0, 0, 2 }, ipv6[16] = { 0xfd, [15] = 2 };
+	const unsigned char *s = flow->source;
+
+	if (flow->family == 4)
+		return *s == 127 || !memcmp(s, ipv4, sizeof(ipv4));
+	return !*s || word_at(s) == 0xfe80 || !memcmp(s, ipv6, sizeof(ipv6));
+}
+
+static void check_flows(const char *file)
+{
+	FILE *flows = fopen(file, "re");
+	struct flow flow;
+	char line[256];
+
+	if (!flows || !fgets(line, sizeof(line), flows))
+		err(2, "%s", file);
+	while (fgets(line, sizeof(line), flows)) {
+		if (!parse_flow(&flow, line))
+			fail("what flow is this? %s", line);
+		if (!is_ours(&flow) && !*place_of(hash_of(&flow)))
+			fail("none of the frames is of this flow: %s", line);
+	}
+	fclose(flows);
+}
+
 /* Devices want a whole header, and have no room for more than their MTU. */
 static void fuzz_frames(int fd)
 {
@@ -820,6 +1138,8 @@ static void fuzz_frames(int fd)
 		len = 14;
 	if (len > mtu + 14)
 		len = mtu + 14;
+	if (nr_files)
+		note_flow();
 	while (send(fd, text, len, 0) < 0) {
 		if (errno == EMSGSIZE) {
 			refused++;
@@ -829,6 +1149,8 @@ static void fuzz_frames(int fd)
 			fail("send: %s", strerror(errno));
 		usleep(1000);
 	}
+	if (nr_files && number % 1000 == 999)
+		check_flows(*files);
 }
 
 static int open_device(const char *name)
