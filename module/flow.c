@@ -24,6 +24,7 @@
 #include <linux/etherdevice.h> /* get_unaligned() */
 #include <linux/hash.h>
 #include <linux/jiffies.h>
+#include <linux/kcsan-checks.h>
 #include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
@@ -489,6 +490,16 @@ static inline void leave_table(bool entered)
 		local_bh_enable();
 }
 
+/* The table to write; KCSAN, if it is there, watches that nobody else does. */
+static __always_inline struct flow_cpu *
+own_table(const struct nsgate_flow *flow)
+{
+	struct flow_cpu *this = this_cpu_ptr(flow->cpu);
+
+	ASSERT_EXCLUSIVE_WRITER(this->seq.sequence);
+	return this;
+}
+
 /* Any packet of any flow, known or not. */
 static noinline void touch_any(struct nsgate_flow *flow,
 			       const struct sk_buff *skb, bool ipv6)
@@ -513,7 +524,7 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	hash = hash_probe(flow, &probe, ipv6);
 
 	entered = enter_table();
-	this = this_cpu_ptr(flow->cpu);
+	this = own_table(flow);
 	write_seqcount_begin(&this->seq);
 	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe, ipv6);
 	if (!entry)
@@ -581,7 +592,7 @@ static __always_inline bool touch_known(struct nsgate_flow *flow,
 	hash = hash_probe(flow, &probe, ipv6);
 
 	entered = enter_table();
-	this = this_cpu_ptr(flow->cpu);
+	this = own_table(flow);
 	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe, ipv6);
 	if (likely(entry)) {
 		write_seqcount_begin(&this->seq);
