@@ -64,10 +64,13 @@ deb:
 bench:
 	scripts/bench
 
-# Its kernel is built first, once, for 10 minutes and more.
-.PHONY: check-debug
+# Their kernels are built first, once, for 10 minutes and more.
+.PHONY: check-debug check-race
 check-debug:
 	scripts/check-debug kasan $(TESTS)
+
+check-race:
+	scripts/check-debug kcsan $(TESTS)
 
 .PHONY: kdir
 kdir:
@@ -99,4 +102,5 @@ help:
 	@echo 'make bench            what it costs, in instructions, beside nft and others'
 	@echo 'make check-debug      the tests on a kernel that finds bad accesses to'
 	@echo '                      memory, leaks, and wrong use of locks'
+	@echo 'make check-race       the tests on a kernel that finds data races'
 	@echo 'make clean            remove what was built'

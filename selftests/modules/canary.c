@@ -4,10 +4,15 @@
  * Never load this on a machine that somebody needs.
  */
 #include <linux/bug.h>
+#include <linux/err.h>
+#include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/random.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -164,6 +169,68 @@ static void warning(void)
 	WARN_ON(!READ_ONCE(zero));
 }
 
+/* Who looks for races takes samples: these go on until there were enough. */
+#define RACE_ROUNDS 50000
+
+static int shared;
+
+static int add_up(void *unused)
+{
+	int i;
+
+	for (i = 0; i < RACE_ROUNDS; i++) {
+		shared++;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int look_at(void *unused)
+{
+	int i;
+
+	for (i = 0; i < RACE_ROUNDS; i++) {
+		WRITE_ONCE(sink, shared);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* The kernel's own code writes, of which nobody tells. */
+static int have_changed(void *unused)
+{
+	int i;
+
+	for (i = 0; i < RACE_ROUNDS; i++) {
+		get_random_bytes(&shared, sizeof(shared));
+		cond_resched();
+	}
+	return 0;
+}
+
+static void run_against(int (*other)(void *), int (*this)(void *))
+{
+	struct task_struct *task = kthread_create(other, NULL, "canary");
+
+	if (IS_ERR(task))
+		return;
+	get_task_struct(task);
+	wake_up_process(task);
+	this(NULL);
+	kthread_stop(task);
+	put_task_struct(task);
+}
+
+static void race(void)
+{
+	run_against(add_up, add_up);
+}
+
+static void race_outside(void)
+{
+	run_against(have_changed, look_at);
+}
+
 #define CANARY(function) { #function, function }
 static const struct {
 	const char *name;
@@ -185,6 +252,8 @@ static const struct {
 	CANARY(active_object),
 	CANARY(list_corruption),
 	CANARY(warning),
+	CANARY(race),
+	CANARY(race_outside),
 };
 
 static int __init canary_init(void)
