@@ -14,8 +14,8 @@
 #include "nsgate.h"
 
 /*
- * The parameter can be written before init has run (that is how it comes from
- * the command line of insmod) and until after exit, by who has it open.
+ * The parameter can be written before init has run, from the command line of
+ * insmod and then through sysfs, and until after exit, by who has it open.
  */
 static enum { LOADING, READY, UNLOADING } stage; /* kernel_param_lock */
 static char *initial_targets; /* kernel_param_lock */
@@ -29,6 +29,9 @@ static int inode_set(const char *text, const struct kernel_param *kp)
 		return err;
 	switch (stage) {
 	case LOADING:
+		/* Nobody but the command line says what to load with. */
+		if (THIS_MODULE->mkobj.kobj.state_in_sysfs)
+			return -ENODEV;
 		kfree(initial_targets);
 		initial_targets = kstrdup(text, GFP_KERNEL);
 		return initial_targets ? 0 : -ENOMEM;

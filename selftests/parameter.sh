@@ -11,6 +11,7 @@ source "$(dirname "$(realpath "$0")")/lib.sh"
 ALL_TESTS="
 	load_idle
 	load_list
+	load_undisturbed
 	load_refused
 	load_not_permitted
 	file_mode
@@ -249,6 +250,29 @@ load_list()
 	check_bound "$inode1" "$inode2" "$inode3"
 	unload_nsgate
 	log_test "loads with several inodes, in any order"
+}
+
+# The file of the parameter is there before the module is ready; which takes a
+# while if namespaces die just then.
+load_undisturbed()
+{
+	local i writer mortal
+
+	while :; do
+		write_inode +1 || true
+	done 2>/dev/null &
+	writer=$!
+	for ((i = 0; i < 5; i++)); do
+		setup_ns mortal
+		cleanup_ns "$mortal"
+		load_nsgate inode="$inode1" || check_err $? "somebody's write failed the load"
+		nsgate_loaded || continue
+		check_equal "parameter" "$inode1" "$(<$INODE_PARAM)"
+		unload_nsgate
+	done
+	kill "$writer"
+	wait "$writer" || true
+	log_test "loads with what it is told to, whoever writes meanwhile"
 }
 
 load_refused()
