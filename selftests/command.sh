@@ -484,7 +484,8 @@ top_lines()
 	try 0 bind "$web top"
 	try 0 top -d 2 --json
 	[[ $output == *"{\"inode\": $web_inode, \"cookie\": "[0-9]* ]] || check_err 1 "top: $output"
-	check_equal "name" "$web top" "$(figure targets 0 name)"
+	# Which of the two has more, the next packet decides.
+	[[ $output == *"\"name\": \"$web top\""* ]] || check_err 1 "no '$web top': $output"
 	try 0 release "$web top"
 	ip netns delete "$web top"
 	try 0 bind "$web"
