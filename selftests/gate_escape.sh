@@ -24,13 +24,15 @@ ALL_TESTS="sockets ruleset_is_flushed chains_before_the_gate policy_routing
 child=''
 closed=drop
 to=
+said=
 
 # try ACTOR COMMAND... with @ for a token; tells how many of what was sent got
-# to $watcher in $answer.
+# to $watcher in $answer, and what the actor said in $said.
 try()
 {
 	new_token
 	ask "${@//@/$token}"
+	said=$answer
 	flush
 	ask "$watcher" seen "$token$to"
 	[[ $answer == +([0-9]) ]] || die "$watcher: $answer"
@@ -54,7 +56,7 @@ attempt()
 
 	gate accept
 	try "${@:3}"
-	((answer)) || check_err 1 "$2 does not get through an open gate, either"
+	((answer)) || check_err 1 "$2 does not get through an open gate, either: $said"
 
 	gate "$closed"
 	flush

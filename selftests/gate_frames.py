@@ -37,6 +37,7 @@ await TOKEN COUNT               the same, once they are so many or after a while
 A TOKEN is ng and 8 hexadecimal digits. KIND is one of KINDS.
 """
 
+import errno
 import os
 import re
 import select
@@ -291,7 +292,19 @@ def check(result):
     return result
 
 
-def send_xdp(device, source, address, port, token):
+def send_xdp(*arguments):
+    """What the last socket had of the device, a worker of the kernel gives back."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return send_by_new_socket(*arguments)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
+
+
+def send_by_new_socket(device, source, address, port, token):
     """One frame through the transmit ring; copied, for any device can do that."""
     frames = 64
     sender = socket.socket(44, socket.SOCK_RAW, 0)  # AF_XDP
