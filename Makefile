@@ -72,6 +72,10 @@ check-debug:
 check-race:
 	scripts/check-debug kcsan $(TESTS)
 
+.PHONY: soak
+soak:
+	scripts/soak $(MINUTES)
+
 .PHONY: kdir
 kdir:
 	@test -e $(KDIR)/Makefile || { \
@@ -103,4 +107,6 @@ help:
 	@echo 'make check-debug      the tests on a kernel that finds bad accesses to'
 	@echo '                      memory, leaks, and wrong use of locks'
 	@echo 'make check-race       the tests on a kernel that finds data races'
+	@echo 'make soak             all that can happen, at once, for MINUTES=5 or as many as'
+	@echo '                      you like; nothing may be left of it'
 	@echo 'make clean            remove what was built'
