@@ -72,9 +72,12 @@ check-debug:
 check-race:
 	scripts/check-debug kcsan $(TESTS)
 
-.PHONY: soak
+.PHONY: soak coverage
 soak:
 	scripts/soak $(MINUTES)
+
+coverage:
+	scripts/coverage $(TESTS)
 
 .PHONY: kdir
 kdir:
@@ -109,4 +112,5 @@ help:
 	@echo 'make check-race       the tests on a kernel that finds data races'
 	@echo 'make soak             all that can happen, at once, for MINUTES=5 or as many as'
 	@echo '                      you like; nothing may be left of it'
+	@echo 'make coverage         which lines of the module the tests run, and which not'
 	@echo 'make clean            remove what was built'
