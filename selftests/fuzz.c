@@ -911,6 +911,40 @@ static void mutate_frame(void)
 	}
 }
 
+static unsigned int word_at(const unsigned char *p)
+{
+	return p[0] << 8 | p[1];
+}
+
+static void put_word(unsigned char *p, unsigned int word)
+{
+	p[0] = word >> 8;
+	p[1] = word;
+}
+
+/*
+ * A length or a checksum that is wrong has IP drop a packet before anybody else
+ * sees what is wrong behind its header.
+ */
+static void repair_frame(void)
+{
+	unsigned char *p = (unsigned char *)text + 14;
+	unsigned int n = len - 14, header = (*p & 15) * 4, sum = 0, i;
+
+	if (len < 34)
+		return;
+	if (word_at(p - 2) == 0x86dd && n >= 40)
+		put_word(p + 4, n - 40);
+	if (word_at(p - 2) != 0x0800 || header < 20 || header > n)
+		return;
+	put_word(p + 2, n);
+	put_word(p + 10, 0);
+	for (i = 0; i < header; i += 2)
+		sum += word_at(p + i);
+	sum = (sum & 0xffff) + (sum >> 16);
+	put_word(p + 10, ~(sum + (sum >> 16)));
+}
+
 static void make_frame(void)
 {
 	const struct frame *frame = &frames[below(nr_frames)];
@@ -930,6 +964,8 @@ static void make_frame(void)
 	/* To the device, or it is dropped before anybody has looked at it. */
 	if (len >= 6 && !one_in(16))
 		memcpy(text, frame->data, 6);
+	if (!one_in(3))
+		repair_frame();
 }
 
 /* ---- their flows ---- */
@@ -970,11 +1006,6 @@ static void note(const struct flow *flow)
 	if (!*place && ++nr_sent == ARRAY_SIZE(sent))
 		errx(2, "more flows than there is room for");
 	*place = hash;
-}
-
-static unsigned int word_at(const unsigned char *p)
-{
-	return p[0] << 8 | p[1];
 }
 
 static void read_ports(struct flow *flow, const unsigned char *p, size_t n, size_t at)
