@@ -201,8 +201,9 @@ passed_by_nsgate()
 
 	while read -r hook family proto packets _ dropped _; do
 		case $hook-$proto in
-		@(in|e)gress-all) name=$hook ;;
-		prerouting-!(all))
+		ingress-all | egress-all) name=$hook ;;
+		prerouting-all) continue ;;
+		prerouting-*)
 			[[ $family == ipv4 ]] || continue
 			name="ipv4 $proto"
 			;;
