@@ -242,12 +242,6 @@ bad_namespaces()
 
 # ---- what it shows ----
 
-# A kernel with tunnels built in gives some to each namespace.
-count_devices()
-{
-	ip -n "$1" -o link | wc -l
-}
-
 list()
 {
 	start_in "$db"

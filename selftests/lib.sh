@@ -179,6 +179,12 @@ setup_ns()
 	mapfile -t -O ${#NS_INODES[@]} NS_INODES < <(stat -Lc %i "${added[@]}")
 }
 
+# count_devices NS: a kernel with tunnels built in gives some to each namespace.
+count_devices()
+{
+	ip -n "$1" -o link | wc -l
+}
+
 # cleanup_ns NAME...
 cleanup_ns()
 {
