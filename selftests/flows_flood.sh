@@ -155,7 +155,8 @@ check_nothing_dropped()
 	check_equal "rows with dropped packets" "" "$bad"
 }
 
-# The first 10 rows are those of the heavy flows, with 99 % of their packets.
+# The first 10 rows are those of the heavy flows, with 99 % of their packets; or all
+# but 5, as what they lose before they get in is the same in small floods.
 check_heavies()
 {
 	local source packets
@@ -169,7 +170,8 @@ check_heavies()
 		((packets >= least)) || least=$packets
 	done < <(sed -n '2,11p' "$router_dir/flows")
 	check_equal "heavy flows in the first 10 rows" 10 ${#seen[@]}
-	((least * 100 >= heavy * 99)) || check_err 1 "of $heavy packets only $least are listed"
+	((least * 100 >= heavy * 99 || heavy - least <= 5)) ||
+		check_err 1 "of $heavy packets only $least are listed"
 }
 
 # check_evicted ENTRIES: so many are used, and each packet of a mouse that found
