@@ -27,7 +27,7 @@ source "$(dirname "$(realpath "$0")")/lib.sh"
 
 ALL_TESTS="hooks_are_told kinds_count arp_counts frames_count bypass_counts
 	vlan_tags_do_not_hide stacked_vlans_count claims_are_not_believed
-	early_and_late_devices release_unhooks flowtable_is_seen"
+	claims_without_ethernet early_and_late_devices release_unhooks flowtable_is_seen"
 
 here=$(dirname "$(realpath "$0")")
 target='' outside='' far='' tunnel_pid='' sender=()
@@ -663,6 +663,33 @@ claims_are_not_believed()
 		other 0806
 	END
 	log_test "a frame counts as what it is, whatever its sender says it is"
+}
+
+# There, IP tells its version, and only of what is no IP the sender can say that it
+# were ARP.
+claims_without_ethernet()
+{
+	local class claim inside
+
+	new_target make_quiet
+	ip -n "$target" tuntap add dev tun0 mode tun
+	ip -n "$target" link set tun0 up addrgenmode none
+	while read -r class claim inside; do
+		begin
+		send send "$target" tun0 2 "$claim" "$(payload "$inside")"
+		check_counted "2 92" egress "$class"
+		check_counted "2 92" egress all
+	done <<-END
+		ipv4 0806 ipv4
+		ipv4 86dd ipv4
+		ipv6 0800 ipv6
+		ipv6 88b5 ipv6
+		arp 0806 other
+		other 0800 other
+		other 86dd other
+		other 88b5 other
+	END
+	log_test "without an Ethernet header, too, a frame counts as what it is"
 }
 
 # ---- which devices ----
