@@ -127,6 +127,17 @@ refuse()
 	check_refused "$1" "$2" $status "$message"
 }
 
+# From an address where a process has nothing.
+write_unreadable()
+{
+	python3 - "$1" <<-END
+		import ctypes, os, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		if libc.write(os.open(sys.argv[1], os.O_WRONLY), 1, 7) < 0:
+		    sys.exit(os.strerror(ctypes.get_errno()))
+	END
+}
+
 malformed_commands()
 {
 	local einval="Invalid argument" e2big="Argument list too long"
@@ -213,7 +224,9 @@ malformed_commands()
 	message=$(python3 -c 'import os, sys; os.write(os.open(sys.argv[1], os.O_WRONLY), b"")' \
 		"$gate" 2>&1) || status=$?
 	check_refused "$einval" "a write of nothing" $status "$message"
-	log_test "refused: control characters, two lines, NUL, nothing"
+	message=$(write_unreadable "$gate" 2>&1) || status=$?
+	check_refused "Bad address" "a write of what can't be read" $status "$message"
+	log_test "refused: control characters, two lines, NUL, nothing, a bad address"
 
 	check_equal "lines in the log" $refusals \
 		"$(log_since "$mark" | grep -c "nsgate: gate of net:\[$target_inode\]: .*: error -")"
