@@ -402,25 +402,50 @@ static void halve_sketch(const struct nsgate_flow *flow, struct flow_cpu *this)
 	this->misses = 0;
 }
 
-/* Counts a packet of a flow without entry; tells how many there were lately. */
-static u8 estimate(const struct nsgate_flow *flow, struct flow_cpu *this,
-		   u32 hash)
+/* The counters of a flow in the sketch. */
+struct counters {
+	u8 *a, *b;
+};
+
+static struct counters find_counters(const struct nsgate_flow *flow,
+				     struct flow_cpu *this, u32 hash)
 {
 	u32 bits = flow->sketch_bits;
-	u8 *a = this->sketch + (hash & (BIT(bits) - 1));
-	u8 *b = this->sketch + BIT(bits) + hash_32(hash, bits);
-	u8 least = min(*a, *b);
 
-	if (++this->misses >> bits)
+	return (struct counters) {
+		.a = this->sketch + (hash & (BIT(bits) - 1)),
+		.b = this->sketch + BIT(bits) + hash_32(hash, bits),
+	};
+}
+
+/* Counts a packet of a flow without entry; tells how many there were lately. */
+static u8 estimate(const struct nsgate_flow *flow, struct flow_cpu *this,
+		   struct counters of)
+{
+	u8 least;
+
+	if (++this->misses >> flow->sketch_bits)
 		halve_sketch(flow, this);
+	least = min(*of.a, *of.b);
 	if (least == U8_MAX)
 		return least;
 	/* Only what says least is true: the other has counted others, too. */
-	if (*a == least)
-		(*a)++;
-	if (*b == least)
-		(*b)++;
+	if (*of.a == least)
+		(*of.a)++;
+	if (*of.b == least)
+		(*of.b)++;
 	return least + 1;
+}
+
+/*
+ * The sketch counts no further, and the entry weighs more.  Both lose half: if
+ * the flow gets there again before the entry has made up for it, it will win.
+ */
+static void contest(struct flow_entry *entry, struct counters of)
+{
+	entry->key.weight >>= 1;
+	*of.a >>= 1;
+	*of.b >>= 1;
 }
 
 /* Finds room for a flow in its set, or fails if others matter more. */
@@ -431,6 +456,7 @@ static noinline struct flow_entry *admit(const struct nsgate_flow *flow,
 {
 	u32 set = hash & (flow->sets - 1);
 	struct flow_entry *entries = this->entries + set * WAYS;
+	struct counters of = find_counters(flow, this, hash);
 	u32 way = first_free(this->sets + set);
 	u16 weight = 0;
 
@@ -438,10 +464,13 @@ static noinline struct flow_entry *admit(const struct nsgate_flow *flow,
 		this->used++;
 	} else {
 		this->evicted++;
-		weight = estimate(flow, this, hash);
+		weight = estimate(flow, this, of);
 		way = lightest(flow, entries, now);
-		if (weight < weight_now(entries + way, now))
+		if (weight < weight_now(entries + way, now)) {
+			if (weight == U8_MAX)
+				contest(entries + way, of);
 			return NULL;
+		}
 		weight--; /* its packet will be counted */
 	}
 	set_tag(this->sets + set, way, tag_of(hash));
@@ -508,9 +537,8 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	struct flow_entry *entry;
 	struct flow_cpu *this;
 	struct probe probe;
-	u32 now = jiffies;
 	bool entered;
-	u32 hash;
+	u32 hash, now;
 
 	if (!(ipv6 ? make_ipv6_key(&key, skb) : make_ipv4_key(&key, skb)))
 		return;
@@ -525,6 +553,7 @@ static noinline void touch_any(struct nsgate_flow *flow,
 
 	entered = enter_table();
 	this = own_table(flow);
+	now = jiffies; /* not before, or who comes in between is ahead of it */
 	write_seqcount_begin(&this->seq);
 	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe, ipv6);
 	if (!entry)
@@ -671,8 +700,8 @@ static bool read_entry(const struct flow_cpu *this,
 	row->key.weight = 0;
 	row->packets = copy.packets;
 	row->bytes = copy.bytes;
-	row->age_ms = jiffies_to_msecs(now - copy.first);
-	row->idle_ms = jiffies_to_msecs(now - copy.last);
+	row->age_ms = jiffies64_to_msecs(now - copy.first);
+	row->idle_ms = jiffies64_to_msecs(now - copy.last);
 	return copy.packets;
 }
 

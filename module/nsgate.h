@@ -282,8 +282,8 @@ struct nsgate_flow_row {
 	struct nsgate_flow_key key;
 	u64 packets;
 	u64 bytes;
-	u32 age_ms;
-	u32 idle_ms;
+	u64 age_ms;
+	u64 idle_ms;
 };
 
 /**

@@ -288,7 +288,7 @@ static int flows_show(struct seq_file *seq, void *v)
 	show_protocol(seq, row->key.protocol);
 	show_end(seq, &row->key, 0);
 	show_end(seq, &row->key, 1);
-	seq_printf(seq, " %llu %llu %u %u\n", row->packets, row->bytes,
+	seq_printf(seq, " %llu %llu %llu %llu\n", row->packets, row->bytes,
 		   row->age_ms, row->idle_ms);
 	return 0;
 }

@@ -19,6 +19,7 @@ source "$(dirname "$(realpath "$0")")/lib.sh"
 
 ALL_TESTS="begins_empty flows_are_those_of_a_capture rows_look_right
 	most_bytes_first views_agree ages_are_true cpus_make_one_row
+	newcomer_gets_in
 	flows_parameter_rounds_up flows_parameter_largest
 	flows_parameter_off flows_parameter_allocates
 	flows_parameter_refused memory_refused"
@@ -418,6 +419,23 @@ cpus_make_one_row()
 	check_same_as_capture
 	check_equal "evicted" 0 "$(state_of "$router_dir/state" flow_evicted)"
 	log_test "the flows are still those of tcpdump, and all of them"
+}
+
+# Each of so many flows weighs more than what has no entry can be known to weigh.
+newcomer_gets_in()
+{
+	local port packets=0
+
+	reload flows=16
+	send cpu "$(online_cpus | head -n 1)"
+	for ((port = 41000; port < 41016; port++)); do
+		send udp 10.9.2.2 9 300 100 $port
+	done
+	send udp 10.9.2.2 9 1000 100 41100
+	busywait $BUSYWAIT_TIMEOUT has_packets 300 ipv4 udp 10.9.1.2:41000 10.9.2.2:9 || true
+	read -r packets _ < <(row ipv4 udp 10.9.1.2:41100 10.9.2.2:9) || true
+	((packets >= 500)) || check_err 1 "of 1000 packets $packets are listed"
+	log_test "into a table of large flows that are idle a new one gets in"
 }
 
 online_cpus()
