@@ -387,16 +387,29 @@ has_packets()
 
 # ---- processors ----
 
-# The packet is handled by the CPU that sent it.
+# Packets of all other flows than that from address and port $1.
+packets_but_of()
+{
+	local source packets sum=0
+
+	while read -r _ _ source _ packets _; do
+		[[ $source == "$1" || $packets == packets ]] || sum=$((sum + packets))
+	done <"$router_dir/flows"
+	echo $sum
+}
+
+# The packet is handled by the CPU that sent it. The entries are 2 more, unless
+# somebody else sends meanwhile, such as who waits for an acknowledgement.
 cpus_make_one_row()
 {
-	local cpus before age idle flow="ipv4 udp 10.9.1.2:40500 10.9.2.2:9"
+	local cpus before others entries age idle flow="ipv4 udp 10.9.1.2:40500 10.9.2.2:9"
 
 	mapfile -t cpus < <(online_cpus)
 	if ((${#cpus[@]} < 2)); then
 		log_test_skip "flows of several CPUs are one row" "there is one CPU only"
 		return
 	fi
+	others=$(packets_but_of 10.9.1.2:40500)
 	before=$(state_of "$router_dir/state" flow_entries)
 	send cpu "${cpus[0]}"
 	send udp 10.9.2.2 9 5 100 40500
@@ -414,7 +427,9 @@ cpus_make_one_row()
 	# shellcheck disable=SC2086
 	read -r _ _ age idle < <(row $flow)
 	((age >= idle + 250)) || check_err 1 "age $age, idle $idle"
-	check_equal "entries" $((before + 2)) "$(state_of "$router_dir/state" flow_entries)"
+	entries=$(state_of "$router_dir/state" flow_entries)
+	[[ $entries -gt $((before + 2)) && $(packets_but_of 10.9.1.2:40500) != "$others" ]] ||
+		check_equal "entries" $((before + 2)) "$entries"
 	log_test "a flow that two CPUs have seen is one row"
 	check_same_as_capture
 	check_equal "evicted" 0 "$(state_of "$router_dir/state" flow_evicted)"
