@@ -468,7 +468,8 @@ static int add_device(struct nsgate_target *target, struct net_device *dev)
 	err = nf_register_net_hooks(dev_net(dev), device->ops,
 				    ARRAY_SIZE(device->ops));
 	if (err) {
-		kfree(device);
+		/* One of its hooks may have been listed meanwhile. */
+		kfree_rcu(device, rcu);
 		return err;
 	}
 	/* In the order in which the kernel removes them. */
