@@ -10,6 +10,7 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/rtnetlink.h>
@@ -93,15 +94,18 @@ static void count_judged(const struct nsgate_target *target,
 static unsigned int judge_packet(const struct nsgate_target *target,
 				 const struct nsgate_policy *policy,
 				 struct sk_buff *skb,
-				 const struct nf_hook_state *state)
+				 const struct nf_hook_state *state, bool again)
 {
 	bool ipv6 = state->pf == NFPROTO_IPV6;
 	unsigned int verdict;
+	bool passes;
 
 	verdict = nsgate_gate_judge(policy, skb, 0, ipv6 ? NSGATE_FRAME_IPV6 :
 							   NSGATE_FRAME_IPV4);
-	count_judged(target, verdict, skb->len);
-	if (!(verdict & NSGATE_DROP) || policy->dry)
+	passes = policy->dry || !(verdict & NSGATE_DROP);
+	if (!passes || !again)
+		count_judged(target, verdict, skb->len);
+	if (passes)
 		return NF_ACCEPT;
 	nsgate_meter_drop(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
 			  classify(find_protocol(skb, ipv6)), skb->len);
@@ -126,7 +130,47 @@ static noinline unsigned int edge_slow(const struct nsgate_target *target,
 	policy = rcu_dereference(target->gate.policy);
 	if (!policy)
 		return NF_ACCEPT;
-	return judge_packet(target, policy, skb, state);
+	return judge_packet(target, policy, skb, state, false);
+}
+
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+/*
+ * What a bridge hands to IP has been at prerouting already, if br_netfilter is
+ * there.  It has a hook that takes it past all others, but at the priority of
+ * ours, and that was registered when the first bridge was made: it may be behind.
+ */
+static __always_inline bool comes_again(const struct sk_buff *skb,
+					const struct nf_hook_state *state)
+{
+	const struct nf_bridge_info *bridge = nf_bridge_info_get(skb);
+
+	return unlikely(bridge) && !bridge->in_prerouting &&
+	       !bridge->sabotage_in_done &&
+	       netif_is_bridge_master(state->in) &&
+	       !netif_is_l3_slave(state->in);
+}
+#else
+static bool comes_again(const struct sk_buff *skb,
+			const struct nf_hook_state *state)
+{
+	return false;
+}
+#endif
+
+/*
+ * What comes again doesn't count.  But were it not judged, root of the namespace
+ * might find a way to have something come here for the first time like that.
+ */
+static noinline unsigned int judge_again(const struct nsgate_target *target,
+					 struct sk_buff *skb,
+					 const struct nf_hook_state *state)
+{
+	const struct nsgate_policy *policy;
+
+	policy = rcu_dereference(target->gate.policy);
+	if (!policy)
+		return NF_ACCEPT;
+	return judge_packet(target, policy, skb, state, true);
 }
 
 static noinline unsigned int ip_slow(const struct nsgate_target *target,
@@ -154,6 +198,8 @@ static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
 {
 	int protocol = simple_protocol(skb, ipv6);
 
+	if (hook == NF_INET_PRE_ROUTING && comes_again(skb, state))
+		return judge_again(target, skb, state);
 	if (unlikely(protocol < 0))
 		return ip_slow(target, skb, state);
 	nsgate_meter_add(target->meter, NSGATE_IP_POINT(hook, ipv6),

@@ -380,6 +380,49 @@ server_counts_as_snmp()
 	log_test "server: prerouting and output are those of /proc/net/snmp and snmp6"
 }
 
+# br_netfilter leads a bridged packet through prerouting, and past it when it comes
+# there again, by a hook that stands before or behind ours.
+setup_bridge()
+{
+	ip -n "$bridged" -batch - <<-END
+		link add name br0 type bridge
+		link add name b0 master br0 type veth peer name g0 netns $guest
+		addr add 10.9.7.1/24 dev br0
+		addr add fd09:7::1/64 dev br0 nodad
+	END
+	ip -n "$guest" -batch - <<-END
+		addr add 10.9.7.2/24 dev g0
+		addr add fd09:7::2/64 dev g0 nodad
+	END
+}
+
+bridge_counts_once()
+{
+	local bridged guest order number address
+
+	if ! modprobe -q br_netfilter; then
+		log_test_skip "a bridge" "there is no br_netfilter"
+		return
+	fi
+	for order in older younger; do
+		setup_ns bridged guest
+		number=$(ns_inode "$bridged")
+		[[ $order == younger ]] || setup_bridge
+		write_inode "+$number"
+		nft_ruleset | in_ns "$bridged" nft -f -
+		[[ $order == older ]] || setup_bridge
+		ip -n "$bridged" -batch - <<<$'link set b0 up\nlink set br0 up'
+		ip -n "$guest" link set g0 up
+		for address in 10.9.7.1 fd09:7::1; do
+			in_ns "$guest" ping -q -c 3 -i 0.02 "$address" >/dev/null ||
+				check_err $? "no answer from $address"
+		done
+		check_equal "pings" 3 "$(stat_of "$HOST_VIEW/$number/stats" prerouting ipv4 icmp | cut -d " " -f 1)"
+		check_same_as_nft "$bridged" "$HOST_VIEW/$number/stats"
+		log_test "a bridge that is $order than the bind: figures are those of nft"
+	done
+}
+
 checktool "nft --version" "run nft"
 checktool "ping -V" "run ping"
 checktool "python3 -c pass" "run python3"
