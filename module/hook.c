@@ -594,3 +594,13 @@ void nsgate_hook_unregister(struct nsgate_target *target, struct net *net)
 	nf_unregister_net_hooks(net, target->ops, ARRAY_SIZE(target->ops));
 	unregister_netdevice_notifier_net(net, &target->notifier);
 }
+
+void nsgate_hook_close_devices(struct net *net)
+{
+	struct net_device *dev;
+
+	rtnl_lock();
+	for_each_netdev(net, dev)
+		dev_close(dev);
+	rtnl_unlock();
+}

@@ -595,6 +595,15 @@ int nsgate_hook_register(struct nsgate_target *target, struct net *net);
  */
 void nsgate_hook_unregister(struct nsgate_target *target, struct net *net);
 
+/**
+ * nsgate_hook_close_devices() - let nothing pass a namespace any more
+ * @net: the namespace, which dies
+ *
+ * Context: Process context, may sleep. Takes RTNL, and waits for grace periods:
+ * the target lock must not be held.
+ */
+void nsgate_hook_close_devices(struct net *net);
+
 /* ---- proc.c: /proc/net/nsgate ---- */
 
 /**

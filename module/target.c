@@ -548,9 +548,23 @@ int nsgate_target_read(char *buf)
 	return len + scnprintf(buf + len, PAGE_SIZE - len, "\n");
 }
 
+/* A target is freed a grace period after its slot was cleared. */
+static bool is_gated(const struct nsgate_net *slot)
+{
+	const struct nsgate_target *target;
+	bool gated;
+
+	rcu_read_lock();
+	target = READ_ONCE(slot->target);
+	gated = target && rcu_access_pointer(target->gate.policy);
+	rcu_read_unlock();
+	return gated;
+}
+
 /*
  * The namespace dies: nobody holds it, so no bind can come in between, and
- * what a release takes away from it is gone before its slot is cleared.
+ * what a release takes away from it is gone before its slot is cleared.  It goes
+ * on to forward packets until its devices are gone, which is long after the gate.
  */
 static void __net_exit target_net_pre_exit(struct net *net)
 {
@@ -582,6 +596,8 @@ static void __net_exit target_net_exit(struct net *net)
 	/* Pairs with detach(). */
 	if (!smp_load_acquire(&slot->target))
 		return;
+	if (is_gated(slot))
+		nsgate_hook_close_devices(net);
 	mutex_lock(&targets_lock);
 	if (slot->target) {
 		log_final(slot->target);

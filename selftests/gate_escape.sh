@@ -19,7 +19,7 @@ ALL_TESTS="sockets ruleset_is_flushed chains_before_the_gate policy_routing
 	bridge flowtable netdev_fwd address_translation forged_source
 	loopback ifb xfrm written_files
 	limit_tc limit_packet_socket_hears limit_xdp limit_pktgen limit_qdisc
-	limit_moved_device"
+	limit_moved_device dying_target"
 
 child=''
 closed=drop
@@ -696,6 +696,43 @@ limit_moved_device()
 	ip -n "$target" link set t1 up
 	at_egress "a frame" tenant frame t1 bypass 0800 0800 udp "$own" "$foe" 4242 @
 	log_test "a device that comes is gated"
+}
+
+# ---- the end ----
+
+drops_more_than()
+{
+	gate_value dropped
+	((answer > $1))
+}
+
+has_no_link()
+{
+	! ip -n "$outside" link show dev n0 >/dev/null 2>&1
+}
+
+# A child sends as fast as it can, while what it is behind dies: its devices go last.
+dying_target()
+{
+	local before
+
+	ip -n "$target" link show dev v0 >/dev/null 2>&1 ||
+		connect_quietly "$target" v0 "$child" v1 3
+	hops=2
+	attempt stopped "what is forwarded" child udp "$foe" 4242 @
+	hops=1
+	nft_counter frames
+	before=$answer
+	actor flooder "$child"
+	must flooder sent flood 4242 10.9.3.2 "$foe"
+	gate_value dropped
+	busywait $BUSYWAIT_TIMEOUT drops_more_than $((answer + 100)) || check_err $? "nobody sends"
+	# Bash tells that the tenant is killed.
+	cleanup_ns "$target" 2>/dev/null || check_err $? "target can't be deleted"
+	busywait $BUSYWAIT_TIMEOUT has_no_link || check_err $? "target lives on"
+	nft_counter frames
+	check_equal "frames that came out" "$before" "$answer"
+	log_test "a target that dies stays closed to the end"
 }
 
 setup
