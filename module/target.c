@@ -305,8 +305,8 @@ static void release(struct nsgate_target *target, struct list_head *dead)
 		nr_live--;
 	else
 		nr_gone--;
-	detach(target);
 	nsgate_proc_remove_host(target);
+	detach(target);
 	list_move_tail(&target->list, dead);
 	pr_info("released net:[%u], cookie %llu\n", target->inode,
 		target->cookie);
