@@ -247,13 +247,13 @@ static struct nsgate_target *bind_net(struct net *net, struct list_head *dead)
 		err = PTR_ERR(target);
 		goto err_alloc;
 	}
+	rcu_assign_pointer(target->net, net);
 	err = show_on_host(target);
 	if (err)
 		goto err_host;
 	err = nsgate_proc_add_own(target, net);
 	if (err)
 		goto err_host;
-	rcu_assign_pointer(target->net, net);
 	err = nsgate_hook_register(target, net);
 	if (err)
 		goto err_own;
