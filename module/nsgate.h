@@ -494,6 +494,8 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  * @slot: what the namespace holds of us; NULL once it is dead, target lock
  * @replaces: the gone target that had this inode, until the bind is sure,
  *	target lock
+ * @hidden_from: the namespace, referenced, once its own view is to be removed
+ *	where no lock is held
  * @list: entry in the list of live or gone targets, target lock
  * @keep: is in the list of inodes that is being written, target lock
  * @inode: proc inode by which the namespace was named when it was bound
@@ -515,6 +517,7 @@ struct nsgate_target {
 	struct net __rcu *net;
 	struct nsgate_net *slot;
 	struct nsgate_target *replaces;
+	struct net *hidden_from;
 	struct list_head list;
 	bool keep;
 	u32 inode;
@@ -661,8 +664,9 @@ int nsgate_proc_add_own(struct nsgate_target *target, struct net *net);
  * nsgate_proc_remove_own() - take the own view out of a namespace
  * @net: the namespace
  *
- * Context: Process context; waits for the readers that are in it. Holds the
- * target lock, which is why no reader may take it.
+ * Context: Process context; waits for the readers that are in it, for as long as
+ * they like. Holds the target lock only if the namespace dies, as there are none
+ * then.
  */
 void nsgate_proc_remove_own(struct net *net);
 

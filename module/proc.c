@@ -5,7 +5,10 @@
  * A file gets at its target by what it was created with, never by who reads
  * it.  An open file doesn't keep a namespace alive: removing an entry waits
  * for the readers that are in it, and later reads fail.  So no reader may wait
- * for somebody who removes entries.
+ * for somebody who removes entries.  But how long a read takes is up to the
+ * reader, whose memory may be a file of a file system of his own.  In the own
+ * view, where anybody may be root, it does keep the namespace alive: nobody
+ * shall have to wait for such a reader before a namespace can go.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -325,13 +328,6 @@ static int flows_release(struct inode *inode, struct file *file)
 	return seq_release_private(inode, file);
 }
 
-static const struct proc_ops flows_proc_ops = {
-	.proc_open = flows_open,
-	.proc_read = seq_read,
-	.proc_lseek = seq_lseek,
-	.proc_release = flows_release,
-};
-
 /*
  * A container may well have CAP_NET_ADMIN; only who also stands in the initial
  * network namespace is the host.
@@ -435,42 +431,83 @@ static const struct proc_ops gate_proc_ops = {
 	.proc_release = single_release,
 };
 
+static int state_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, state_show, pde_data(inode));
+}
+
+static int stats_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, stats_show, pde_data(inode));
+}
+
+static struct net *get_net_of(const struct nsgate_target *target)
+{
+	struct net *net;
+
+	rcu_read_lock();
+	net = rcu_dereference(target->net);
+	if (net)
+		net = maybe_get_net(net);
+	rcu_read_unlock();
+	return net;
+}
+
+/* Fails as if the file were gone already where that is only a matter of time. */
+static ssize_t own_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct net *net = get_net_of(pde_data(file_inode(iocb->ki_filp)));
+	ssize_t len;
+
+	if (!net)
+		return -EIO;
+	len = seq_read_iter(iocb, to);
+	put_net(net);
+	return len;
+}
+
+#define FILE_OPS(open, read_iter, release) {	\
+	.proc_open = (open),			\
+	.proc_read_iter = (read_iter),		\
+	.proc_lseek = seq_lseek,		\
+	.proc_release = (release),		\
+}
+
 /* What there is of each target, in the host view and in its own. */
 static const struct {
 	const char *name;
-	int (*show)(struct seq_file *seq, void *v);
-	const struct proc_ops *ops; /* if it isn't simply shown */
+	const struct proc_ops host_ops;
+	const struct proc_ops own_ops;
 } files[] = {
-	{ .name = "state", .show = state_show },
-	{ .name = "stats", .show = stats_show },
-	{ .name = "flows", .ops = &flows_proc_ops },
+	{
+		.name = "state",
+		.host_ops = FILE_OPS(state_open, seq_read_iter, single_release),
+		.own_ops = FILE_OPS(state_open, own_read_iter, single_release),
+	},
+	{
+		.name = "stats",
+		.host_ops = FILE_OPS(stats_open, seq_read_iter, single_release),
+		.own_ops = FILE_OPS(stats_open, own_read_iter, single_release),
+	},
+	{
+		.name = "flows",
+		.host_ops = FILE_OPS(flows_open, seq_read_iter, flows_release),
+		.own_ops = FILE_OPS(flows_open, own_read_iter, flows_release),
+	},
 };
 
-static void remove_files(struct proc_dir_entry *dir, int n)
+static int add_host_files(struct nsgate_target *target)
 {
-	while (n--)
-		remove_proc_entry(files[n].name, dir);
-}
-
-static int add_files(struct proc_dir_entry *dir, struct nsgate_target *target,
-		     umode_t mode, kuid_t uid, kgid_t gid)
-{
-	struct proc_dir_entry *file;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		if (files[i].show)
-			file = proc_create_single_data(files[i].name, mode, dir,
-						       files[i].show, target);
-		else
-			file = proc_create_data(files[i].name, mode, dir,
-						files[i].ops, target);
-		if (!file) {
-			remove_files(dir, i);
+		if (!proc_create_data(files[i].name, 0400, target->host,
+				      &files[i].host_ops, target))
 			return -ENOMEM;
-		}
-		proc_set_user(file, uid, gid);
 	}
+	if (!proc_create_data("gate", 0600, target->host, &gate_proc_ops,
+			      target))
+		return -ENOMEM;
 	return 0;
 }
 
@@ -501,11 +538,7 @@ int nsgate_proc_add_host(struct nsgate_target *target)
 	target->host = proc_mkdir_mode(name, 0500, host_dir);
 	if (!target->host)
 		return -ENOMEM;
-	err = add_files(target->host, target, 0400, GLOBAL_ROOT_UID,
-			GLOBAL_ROOT_GID);
-	if (!err && !proc_create_data("gate", 0600, target->host,
-				      &gate_proc_ops, target))
-		err = -ENOMEM;
+	err = add_host_files(target);
 	if (err)
 		nsgate_proc_remove_host(target);
 	return err;
@@ -532,6 +565,30 @@ static kgid_t root_gid(const struct net *net)
 	return gid_valid(gid) ? gid : GLOBAL_ROOT_GID;
 }
 
+static void remove_files(struct proc_dir_entry *dir, int n)
+{
+	while (n--)
+		remove_proc_entry(files[n].name, dir);
+}
+
+static int add_own_files(struct nsgate_target *target, struct net *net,
+			 struct proc_dir_entry *dir)
+{
+	struct proc_dir_entry *file;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		file = proc_create_data(files[i].name, 0440, dir,
+					&files[i].own_ops, target);
+		if (!file) {
+			remove_files(dir, i);
+			return -ENOMEM;
+		}
+		proc_set_user(file, root_uid(net), root_gid(net));
+	}
+	return 0;
+}
+
 /* In the initial network namespace both views share a directory. */
 int nsgate_proc_add_own(struct nsgate_target *target, struct net *net)
 {
@@ -543,7 +600,7 @@ int nsgate_proc_add_own(struct nsgate_target *target, struct net *net)
 		if (!dir)
 			return -ENOMEM;
 	}
-	err = add_files(dir, target, 0440, root_uid(net), root_gid(net));
+	err = add_own_files(target, net, dir);
 	if (err && dir != host_dir)
 		remove_proc_subtree(DIR_NAME, net->proc_net);
 	return err;

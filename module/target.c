@@ -234,6 +234,18 @@ static void hide_on_host(struct nsgate_target *target)
 }
 
 /*
+ * Readers of the own view decide how long they read: bury() waits for them, who
+ * holds no lock.  While they read they keep the namespace alive, so if it is dead
+ * there are none.
+ */
+static void hide_own_view(struct nsgate_target *target, struct net *net)
+{
+	target->hidden_from = maybe_get_net(net);
+	if (!target->hidden_from)
+		nsgate_proc_remove_own(net);
+}
+
+/*
  * What it returns counts already, but is in no list and can be undone.  One
  * that it could not hook may have had a packet in a hook all the same.
  */
@@ -262,7 +274,7 @@ static struct nsgate_target *bind_net(struct net *net, struct list_head *dead)
 	return target;
 
 err_own:
-	nsgate_proc_remove_own(net);
+	hide_own_view(target, net);
 	hide_on_host(target);
 	list_add_tail(&target->list, dead);
 	goto err_alloc;
@@ -287,7 +299,7 @@ static void detach(struct nsgate_target *target)
 
 	if (net) {
 		nsgate_hook_unregister(target, net);
-		nsgate_proc_remove_own(net);
+		hide_own_view(target, net);
 	}
 	if (!target->slot)
 		return;
@@ -466,6 +478,12 @@ static void bury(struct list_head *dead)
 
 	if (list_empty(dead))
 		return;
+	list_for_each_entry(target, dead, list) {
+		if (target->hidden_from) {
+			nsgate_proc_remove_own(target->hidden_from);
+			put_net(target->hidden_from);
+		}
+	}
 	synchronize_net();
 	list_for_each_entry_safe(target, next, dead, list) {
 		/* Released after .pre_exit, so that .exit won't find it. */
@@ -574,6 +592,8 @@ static void __net_exit target_net_pre_exit(struct net *net)
 	/* Pairs with detach(). */
 	if (!smp_load_acquire(&slot->target))
 		return;
+	if (is_gated(slot))
+		nsgate_hook_close_devices(net);
 	mutex_lock(&targets_lock);
 	target = slot->target;
 	if (target) {
@@ -596,8 +616,6 @@ static void __net_exit target_net_exit(struct net *net)
 	/* Pairs with detach(). */
 	if (!smp_load_acquire(&slot->target))
 		return;
-	if (is_gated(slot))
-		nsgate_hook_close_devices(net);
 	mutex_lock(&targets_lock);
 	if (slot->target) {
 		log_final(slot->target);

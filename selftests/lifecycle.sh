@@ -28,6 +28,7 @@ ALL_TESTS="
 	gone_at_the_limit
 	held_otherwise
 	owned_by_user
+	reader_stalls
 	bound_while_dying
 	bound_in_traffic
 	lists_at_once
@@ -683,6 +684,47 @@ owned_by_user()
 }
 
 # rebind INODE: binds and releases it until it can't be bound.
+# Reads of its files are up to whom is root of a target, and may take for ever.
+is_waiting_at()
+{
+	[[ -e /proc/$2 ]] || die "process $2 has ended"
+	[[ $(</proc/"$2"/wchan) == "$1" ]]
+}
+
+reader_stalls()
+{
+	local stalled mortal other numbers reader releaser cookie cookies stall='' status=0
+
+	setup_program stall
+	start_idle
+	setup_ns stalled mortal other
+	mapfile -t numbers < <(ns_inode "$stalled" "$mortal" "$other")
+	write_inode "${numbers[0]},${numbers[1]},${numbers[2]}"
+	for cookie in "${numbers[@]}"; do
+		cookies+=("$(cookie_of "$cookie")")
+	done
+	nsenter --net="/run/netns/$stalled" -- "$stall" /proc/net/nsgate/stats "$host_ns" &
+	reader=$!
+	busywait $BUSYWAIT_TIMEOUT is_waiting_at handle_userfault $reader || die "nobody reads"
+	cleanup_ns "$stalled" "$mortal"
+	await_death "${numbers[1]}" "${cookies[1]}"
+	check_equal "status of what is read" live "$(target_state "${numbers[0]}" status)"
+	log_test "a read that doesn't end holds up no namespace but its own"
+
+	write_inode "-${numbers[0]}" &
+	releaser=$!
+	busywait $BUSYWAIT_TIMEOUT is_waiting_at proc_entry_rundown $releaser ||
+		check_err $? "the release doesn't wait for the reader"
+	cleanup_ns "$other"
+	await_death "${numbers[2]}" "${cookies[2]}"
+	kill $reader
+	wait $reader || true
+	wait $releaser || status=$?
+	check_err $status "release"
+	busywait $BUSYWAIT_TIMEOUT is_dead "${cookies[0]}" || check_err $? "it lives on"
+	log_test "a release waits for reads, and nobody else for that"
+}
+
 rebind()
 {
 	local end=$((SECONDS + WAIT_TIMEOUT))
