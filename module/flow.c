@@ -9,7 +9,8 @@
  * weight of a flow that has no entry is estimated by a count-min sketch, which
  * is halved whenever it has seen as many packets as it has counters.  So a
  * flood of flows of one packet each can only push out its own kind, a flow that
- * matters gets in with its first few packets, and one that has ended makes room.
+ * matters gets in with its first few packets or, past entries that weigh more than
+ * the sketch can count, by being faster, and one that has ended makes room.
  *
  * This is the admission policy of TinyLFU (Einziger, Friedman, Manes: TinyLFU:
  * A Highly Efficient Cache Admission Policy, ACM Transactions on Storage 13,
