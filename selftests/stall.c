@@ -4,7 +4,8 @@
  *
  * Opens FILE, goes to the network namespace NETNS, and reads what it has opened
  * into memory that is never there: it waits until it is killed, as who has a file
- * system of his own could have it wait.  Exits with 4 if the kernel can't do that.
+ * system of his own could have it wait.  Exits with 4 if the kernel can't do
+ * that, also without arguments, or else with 2.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -47,9 +48,9 @@ int main(int argc, char **argv)
 	void *memory;
 	int file, net;
 
+	memory = make_memory(size);
 	if (argc != 3)
 		errx(2, "usage: stall FILE NETNS");
-	memory = make_memory(size);
 	file = open(argv[1], O_RDONLY);
 	if (file < 0)
 		err(1, "%s", argv[1]);
