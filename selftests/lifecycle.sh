@@ -683,12 +683,11 @@ owned_by_user()
 	log_test "a namespace of an unprivileged user"
 }
 
-# rebind INODE: binds and releases it until it can't be bound.
 # Reads of its files are up to whom is root of a target, and may take for ever.
 is_waiting_at()
 {
 	[[ -e /proc/$2 ]] || die "process $2 has ended"
-	[[ $(</proc/"$2"/wchan) == "$1" ]]
+	grep -q " $1+" "/proc/$2/stack"
 }
 
 reader_stalls()
@@ -732,6 +731,7 @@ reader_stalls()
 	log_test "a release waits for reads, and nobody else for that"
 }
 
+# rebind INODE: binds and releases it until it can't be bound.
 rebind()
 {
 	local end=$((SECONDS + WAIT_TIMEOUT))
