@@ -133,46 +133,6 @@ static noinline unsigned int edge_slow(const struct nsgate_target *target,
 	return judge_packet(target, policy, skb, state, false);
 }
 
-#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
-/*
- * What a bridge hands to IP has been at prerouting already, if br_netfilter is
- * there.  It has a hook that takes it past all others, but at the priority of
- * ours, and that was registered when the first bridge was made: it may be behind.
- */
-static __always_inline bool comes_again(const struct sk_buff *skb,
-					const struct nf_hook_state *state)
-{
-	const struct nf_bridge_info *bridge = nf_bridge_info_get(skb);
-
-	return unlikely(bridge) && !bridge->in_prerouting &&
-	       !bridge->sabotage_in_done &&
-	       netif_is_bridge_master(state->in) &&
-	       !netif_is_l3_slave(state->in);
-}
-#else
-static bool comes_again(const struct sk_buff *skb,
-			const struct nf_hook_state *state)
-{
-	return false;
-}
-#endif
-
-/*
- * What comes again doesn't count.  But were it not judged, root of the namespace
- * might find a way to have something come here for the first time like that.
- */
-static noinline unsigned int judge_again(const struct nsgate_target *target,
-					 struct sk_buff *skb,
-					 const struct nf_hook_state *state)
-{
-	const struct nsgate_policy *policy;
-
-	policy = rcu_dereference(target->gate.policy);
-	if (!policy)
-		return NF_ACCEPT;
-	return judge_packet(target, policy, skb, state, true);
-}
-
 static noinline unsigned int ip_slow(const struct nsgate_target *target,
 				     struct sk_buff *skb,
 				     const struct nf_hook_state *state)
@@ -186,6 +146,58 @@ static noinline unsigned int ip_slow(const struct nsgate_target *target,
 	return NF_ACCEPT;
 }
 
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+/* By br_netfilter. */
+static bool is_bridged(const struct sk_buff *skb)
+{
+	return skb_ext_exist(skb, SKB_EXT_BRIDGE_NF);
+}
+
+/*
+ * What a bridge hands to IP has been at prerouting already.  br_netfilter has a
+ * hook that takes it past all others, but at the priority of ours, and that was
+ * registered when the first bridge was made: it may be behind.
+ */
+static bool comes_again(const struct sk_buff *skb,
+			const struct nf_hook_state *state)
+{
+	const struct nf_bridge_info *bridge = nf_bridge_info_get(skb);
+
+	return !bridge->in_prerouting && !bridge->sabotage_in_done &&
+	       netif_is_bridge_master(state->in) &&
+	       !netif_is_l3_slave(state->in);
+}
+#else
+static bool is_bridged(const struct sk_buff *skb)
+{
+	return false;
+}
+
+static bool comes_again(const struct sk_buff *skb,
+			const struct nf_hook_state *state)
+{
+	return false;
+}
+#endif
+
+/*
+ * What comes again doesn't count.  But were it not judged, root of the namespace
+ * might find a way to have something come here for the first time like that.
+ */
+static noinline unsigned int bridged_slow(const struct nsgate_target *target,
+					  struct sk_buff *skb,
+					  const struct nf_hook_state *state)
+{
+	const struct nsgate_policy *policy;
+
+	if (!comes_again(skb, state))
+		return ip_slow(target, skb, state);
+	policy = rcu_dereference(target->gate.policy);
+	if (!policy)
+		return NF_ACCEPT;
+	return judge_packet(target, policy, skb, state, true);
+}
+
 /*
  * Each point has a function of its own, in which all but the packet is known
  * when it is compiled, and which saves no register: what takes longer is done
@@ -196,10 +208,11 @@ static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
 					    const struct nf_hook_state *state,
 					    bool ipv6, unsigned int hook)
 {
-	int protocol = simple_protocol(skb, ipv6);
+	int protocol;
 
-	if (hook == NF_INET_PRE_ROUTING && comes_again(skb, state))
-		return judge_again(target, skb, state);
+	if (hook == NF_INET_PRE_ROUTING && unlikely(is_bridged(skb)))
+		return bridged_slow(target, skb, state);
+	protocol = simple_protocol(skb, ipv6);
 	if (unlikely(protocol < 0))
 		return ip_slow(target, skb, state);
 	nsgate_meter_add(target->meter, NSGATE_IP_POINT(hook, ipv6),
