@@ -118,9 +118,8 @@ walk_functions()
 }
 
 # What a bind calls. Any error of these is handed on, as -E2BIG is here.
-bind_functions=(proc_mkdir_mode:0:12 proc_create_single_data:0:12 proc_create_data:0:12
-	_proc_mkdir:0:12 __alloc_percpu:0:12 register_netdevice_notifier_net:-7:7
-	nf_register_net_hooks:-7:7)
+bind_functions=(proc_mkdir_mode:0:12 proc_create_data:0:12 _proc_mkdir:0:12
+	__alloc_percpu:0:12 register_netdevice_notifier_net:-7:7 nf_register_net_hooks:-7:7)
 
 loading()
 {
@@ -132,7 +131,8 @@ loading()
 	insmod "$inject"
 	walk_memory "load" "${load[@]}"
 	rmmod inject
-	walk_functions "load" register_pernet_subsys:-12:12 "${bind_functions[@]}" -- "${load[@]}"
+	walk_functions "load" register_pernet_subsys:-12:12 proc_create_single_data:0:12 \
+		"${bind_functions[@]}" -- "${load[@]}"
 }
 
 binding()
