@@ -163,8 +163,7 @@ static bool comes_again(const struct sk_buff *skb,
 {
 	const struct nf_bridge_info *bridge = nf_bridge_info_get(skb);
 
-	return !bridge->in_prerouting && !bridge->sabotage_in_done &&
-	       netif_is_bridge_master(state->in) &&
+	return !bridge->in_prerouting && netif_is_bridge_master(state->in) &&
 	       !netif_is_l3_slave(state->in);
 }
 #else
