@@ -14,6 +14,7 @@
 #include <linux/notifier.h>
 #include <linux/types.h>
 #include <linux/u64_stats_sync.h>
+#include <linux/workqueue.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
@@ -494,8 +495,8 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  * @slot: what the namespace holds of us; NULL once it is dead, target lock
  * @replaces: the gone target that had this inode, until the bind is sure,
  *	target lock
- * @hidden_from: the namespace, referenced, once its own view is to be removed
- *	where no lock is held
+ * @hidden_from: the namespace, referenced while its own view is removed
+ * @hide: removes it
  * @list: entry in the list of live or gone targets, target lock
  * @keep: is in the list of inodes that is being written, target lock
  * @inode: proc inode by which the namespace was named when it was bound
@@ -518,6 +519,7 @@ struct nsgate_target {
 	struct nsgate_net *slot;
 	struct nsgate_target *replaces;
 	struct net *hidden_from;
+	struct work_struct hide;
 	struct list_head list;
 	bool keep;
 	u32 inode;

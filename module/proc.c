@@ -374,22 +374,39 @@ static int gate_open(struct inode *inode, struct file *file)
 	return single_open(file, gate_show, pde_data(inode));
 }
 
+/* Fails if the namespace is dead, or will be soon. */
+static struct net *get_net_of(const struct nsgate_target *target)
+{
+	struct net *net;
+
+	rcu_read_lock();
+	net = rcu_dereference(target->net);
+	if (net)
+		net = maybe_get_net(net);
+	rcu_read_unlock();
+	return net;
+}
+
 static int write_gate(struct nsgate_target *target, const char __user *buf,
 		      size_t len, const char **why)
 {
+	struct net *net;
 	char *text;
 	int err;
 
 	*why = "the line is too long";
 	if (len > NSGATE_GATE_TEXT_MAX)
 		return -E2BIG;
+	/* It doesn't die before the gate is as it is told to be. */
 	*why = "no live network namespace";
-	if (!rcu_access_pointer(target->net))
+	net = get_net_of(target);
+	if (!net)
 		return -ENXIO;
 	*why = "no memory";
+	err = -ENOMEM;
 	text = kvmalloc(len + 1, GFP_KERNEL);
 	if (!text)
-		return -ENOMEM;
+		goto out_net;
 	text[len] = '\0';
 	err = -EFAULT;
 	*why = "the text can't be read";
@@ -401,6 +418,8 @@ static int write_gate(struct nsgate_target *target, const char __user *buf,
 		err = nsgate_gate_write(&target->gate, text, why);
 out:
 	kvfree(text);
+out_net:
+	put_net(net);
 	return err;
 }
 
@@ -439,18 +458,6 @@ static int state_open(struct inode *inode, struct file *file)
 static int stats_open(struct inode *inode, struct file *file)
 {
 	return single_open(file, stats_show, pde_data(inode));
-}
-
-static struct net *get_net_of(const struct nsgate_target *target)
-{
-	struct net *net;
-
-	rcu_read_lock();
-	net = rcu_dereference(target->net);
-	if (net)
-		net = maybe_get_net(net);
-	rcu_read_unlock();
-	return net;
 }
 
 /* Fails as if the file were gone already where that is only a matter of time. */

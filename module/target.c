@@ -5,7 +5,8 @@
  * A namespace holds one pointer of ours, its slot.  The slot of a target leads
  * to it from bind until it is released or the namespace is dead, and is not
  * changed by anybody who doesn't hold targets_lock.  We hold no reference to a
- * namespace other than while we bind to it.
+ * namespace other than while we bind to it, and while something of it is read,
+ * or written, or taken away.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -233,16 +234,29 @@ static void hide_on_host(struct nsgate_target *target)
 			old->inode);
 }
 
+static void remove_own_view(struct work_struct *work)
+{
+	struct nsgate_target *target = container_of(work, struct nsgate_target,
+						    hide);
+
+	nsgate_proc_remove_own(target->hidden_from);
+	put_net(target->hidden_from);
+}
+
 /*
- * Readers of the own view decide how long they read: bury() waits for them, who
- * holds no lock.  While they read they keep the namespace alive, so if it is dead
- * there are none.
+ * Readers of the own view decide how long they read: each target waits for its own,
+ * with no lock, and bury() for all of them.  While they read they keep the namespace
+ * alive, so if it is dead there are none.
  */
 static void hide_own_view(struct nsgate_target *target, struct net *net)
 {
 	target->hidden_from = maybe_get_net(net);
-	if (!target->hidden_from)
+	if (!target->hidden_from) {
 		nsgate_proc_remove_own(net);
+		return;
+	}
+	INIT_WORK(&target->hide, remove_own_view);
+	schedule_work(&target->hide);
 }
 
 /*
@@ -479,10 +493,8 @@ static void bury(struct list_head *dead)
 	if (list_empty(dead))
 		return;
 	list_for_each_entry(target, dead, list) {
-		if (target->hidden_from) {
-			nsgate_proc_remove_own(target->hidden_from);
-			put_net(target->hidden_from);
-		}
+		if (target->hidden_from)
+			flush_work(&target->hide);
 	}
 	synchronize_net();
 	list_for_each_entry_safe(target, next, dead, list) {

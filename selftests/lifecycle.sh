@@ -687,7 +687,7 @@ owned_by_user()
 is_waiting_at()
 {
 	[[ -e /proc/$2 ]] || die "process $2 has ended"
-	grep -q " $1+" "/proc/$2/stack"
+	grep -q "$1" "/proc/$2/stack"
 }
 
 reader_stalls()
@@ -716,12 +716,12 @@ reader_stalls()
 	check_equal "status of what is read" live "$(target_state "${numbers[0]}" status)"
 	log_test "a read that doesn't end holds up no namespace but its own"
 
-	write_inode "-${numbers[0]}" &
+	write_inode "" &
 	releaser=$!
-	busywait $BUSYWAIT_TIMEOUT is_waiting_at proc_entry_rundown $releaser ||
+	busywait $BUSYWAIT_TIMEOUT is_waiting_at flush_work $releaser ||
 		check_err $? "the release doesn't wait for the reader"
 	cleanup_ns "$other"
-	await_death "${numbers[2]}" "${cookies[2]}"
+	busywait $BUSYWAIT_TIMEOUT is_dead "${cookies[2]}" || check_err $? "the other lives on"
 	kill $reader
 	wait $reader || true
 	status=0
