@@ -25,7 +25,7 @@ install: modules_install install-command
 
 # The command, and what belongs to it: no kernel has a say in that.
 install-command:
-	install -D -m 755 scripts/nsgate $(DESTDIR)$(PREFIX)/sbin/nsgate
+	install -D -m 755 tools/nsgate.sh $(DESTDIR)$(PREFIX)/sbin/nsgate
 	install -D -m 644 man/nsgate.8 $(DESTDIR)$(PREFIX)/share/man/man8/nsgate.8
 	install -D -m 644 contrib/nsgate.bash-completion \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/nsgate
@@ -38,46 +38,46 @@ clean:
 	if [ -d $(KDIR) ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi
 
 demo:
-	scripts/demo
+	scripts/demo/demo
 
 check:
-	scripts/check $(TESTS)
+	scripts/check/check $(TESTS)
 
 check-command:
-	scripts/check-command $(TESTS)
+	scripts/check/check-command $(TESTS)
 
 check-kernels:
-	scripts/check-kernels $(addprefix -m ,$(MINUTES)) $(addprefix -t ,$(TESTS)) $(KERNELS)
+	scripts/check/check-kernels $(addprefix -m ,$(MINUTES)) $(addprefix -t ,$(TESTS)) $(KERNELS)
 
 check-dkms:
-	scripts/check-dkms
+	scripts/check/check-dkms
 
 dkms-install:
-	scripts/dkms install
+	scripts/package/dkms install
 
 dkms-uninstall:
-	scripts/dkms uninstall
+	scripts/package/dkms uninstall
 
 deb:
-	scripts/deb
+	scripts/package/deb
 
 bench:
-	scripts/bench
+	scripts/bench/bench
 
 # Their kernels are built first, once, for 10 minutes and more.
 .PHONY: check-debug check-race
 check-debug:
-	scripts/check-debug kasan $(TESTS)
+	scripts/check/check-debug kasan $(TESTS)
 
 check-race:
-	scripts/check-debug kcsan $(TESTS)
+	scripts/check/check-debug kcsan $(TESTS)
 
 .PHONY: soak coverage
 soak:
-	scripts/soak $(MINUTES)
+	scripts/check/soak $(MINUTES)
 
 coverage:
-	scripts/coverage $(TESTS)
+	scripts/check/coverage $(TESTS)
 
 .PHONY: kdir
 kdir:

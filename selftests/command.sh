@@ -23,7 +23,7 @@ web='' db='' output='' status=0
 # The command of the source tree that we are in, or else the one installed.
 find_command()
 {
-	command=${NSGATE:-$here/../scripts/nsgate}
+	command=${NSGATE:-$here/../tools/nsgate.sh}
 	[[ -x $command ]] || command=$(type -P nsgate) || skip "there is no command nsgate"
 }
 

@@ -47,7 +47,7 @@ setup_faults()
 	[[ -e /proc/self/fail-nth && -e $debug/failslab && -e $debug/fail_page_alloc ]] ||
 		skip "this kernel injects no faults"
 	inject=$(find_test_module inject)
-	[[ -e $inject ]] || skip "there is no inject.ko; scripts/build-tests builds it"
+	[[ -e $inject ]] || skip "there is no inject.ko; scripts/kernels/build-tests builds it"
 	! { echo scan=off >$debug/kmemleak; } 2>/dev/null || kmemleak=yes
 	echo 1 >/proc/sys/kernel/printk
 	echo 0 >/proc/sys/net/core/message_cost
