@@ -2,7 +2,10 @@
 /*
  * Per-CPU flow tables of fixed size.
  *
- * A table is a set-associative cache: a flow may stand in any entry of the set
+ * A table has its entries on the CPUs that are online, or once were, and a CPU
+ * that comes gets its own before it runs.
+ *
+ * What a CPU has is a set-associative cache: a flow may stand in any entry of the set
  * that its hash names.  Where a set is full, a new flow takes the place of the
  * entry of the least weight, if it weighs as much itself.  An entry's weight is
  * the number of its packets, and halves with each HALF_LIFE that it is idle.  The
@@ -20,15 +23,21 @@
  * kept out.  Readers are on any CPU, and try again when a sequence count tells
  * that an entry may have changed while they copied it.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/bitops.h>
 #include <linux/bottom_half.h>
+#include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
 #include <linux/etherdevice.h> /* get_unaligned() */
 #include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/kcsan-checks.h>
+#include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/random.h>
 #include <linux/sched.h>
@@ -70,14 +79,21 @@ struct flow_set {
 	u64 tags[TAG_WORDS];
 };
 
+/*
+ * What a CPU has of a table.  One that has no entries, as it never was online or
+ * there was no memory when it came, has a set all the same, in which nothing
+ * is ever found: so the look-up of a flow doesn't have to ask.
+ */
 struct flow_cpu {
 	seqcount_t seq;
+	u32 mask; /* of the hash, for the set */
 	u32 used; /* entries */
-	u64 evicted;
 	u32 misses; /* since the sketch was halved */
+	u64 evicted;
 	struct flow_set *sets;
-	struct flow_entry *entries;
+	struct flow_entry *entries; /* set last, and then for good */
 	u8 *sketch;
+	struct flow_set none;
 };
 
 struct nsgate_flow {
@@ -86,38 +102,146 @@ struct nsgate_flow {
 	u32 sets; /* a power of two */
 	u32 sketch_bits; /* of a row */
 	struct flow_cpu __percpu *cpu;
+	struct list_head list; /* tables_lock */
 };
 
-static void *alloc_zeroed(size_t n, size_t size, int cpu)
+/*
+ * Protects the list of tables, and the set of CPUs for which each of them is to
+ * have entries.  Taken while a CPU is brought up, so who holds it waits for nobody who
+ * needs the lock of CPUs: he touches no hook, no static key, no device.
+ */
+static DEFINE_MUTEX(tables_lock);
+static LIST_HEAD(tables); /* tables_lock */
+static struct cpumask cpus; /* online or once were; only grows, tables_lock */
+static enum cpuhp_state hotplug_state; /* set once, by init */
+
+static void *alloc_zeroed(size_t n, size_t size, int cpu, gfp_t gfp)
 {
-	/*
-	 * On the account of who binds; and rather than let the kernel kill
-	 * somebody for it, do without.
-	 */
+	/* Rather than let the kernel kill somebody for it, do without. */
 	return kvzalloc_node(array_size(n, size),
-			     GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
-			     __GFP_NOWARN, cpu_to_node(cpu));
+			     gfp | __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
+			     cpu_to_node(cpu));
 }
 
-static int cpu_alloc(const struct nsgate_flow *flow, int cpu)
+/* Gives a CPU that is not running, or a table that is not in use, its entries. */
+static int cpu_alloc(const struct nsgate_flow *flow, int cpu, gfp_t gfp)
 {
 	struct flow_cpu *this = per_cpu_ptr(flow->cpu, cpu);
+	struct flow_entry *entries;
+	struct flow_set *sets;
+	u8 *sketch;
 
-	seqcount_init(&this->seq);
-	this->sets = alloc_zeroed(flow->sets, sizeof(*this->sets), cpu);
-	this->entries = alloc_zeroed(flow->sets * WAYS, sizeof(*this->entries),
-				     cpu);
-	this->sketch = alloc_zeroed(SKETCH_ROWS, BIT(flow->sketch_bits), cpu);
-	return this->sets && this->entries && this->sketch ? 0 : -ENOMEM;
+	if (this->entries)
+		return 0;
+	sets = alloc_zeroed(flow->sets, sizeof(*sets), cpu, gfp);
+	entries = alloc_zeroed(flow->sets * WAYS, sizeof(*entries), cpu, gfp);
+	sketch = alloc_zeroed(SKETCH_ROWS, BIT(flow->sketch_bits), cpu, gfp);
+	if (!sets || !entries || !sketch) {
+		kvfree(sketch);
+		kvfree(entries);
+		kvfree(sets);
+		return -ENOMEM;
+	}
+	this->sets = sets;
+	this->sketch = sketch;
+	this->mask = flow->sets - 1;
+	/* Pairs with entries_of(). */
+	smp_store_release(&this->entries, entries);
+	return 0;
+}
+
+/* What a reader on any CPU finds of another, or NULL. */
+static struct flow_entry *entries_of(const struct flow_cpu *this)
+{
+	/* Pairs with cpu_alloc(). */
+	return smp_load_acquire(&this->entries);
+}
+
+/*
+ * On the account of who binds, which may take as long as his limits say: without
+ * the lock.
+ */
+static int alloc_entries(const struct nsgate_flow *flow)
+{
+	int cpu, err;
+
+	for_each_possible_cpu(cpu) {
+		if (!cpumask_test_cpu(cpu, &cpus))
+			continue;
+		err = cpu_alloc(flow, cpu, GFP_KERNEL_ACCOUNT);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* From here on it gets entries for the CPUs that come; some came meanwhile. */
+static void list_table(struct nsgate_flow *flow)
+{
+	int cpu;
+
+	mutex_lock(&tables_lock);
+	list_add_tail(&flow->list, &tables);
+	for_each_cpu(cpu, &cpus)
+		cpu_alloc(flow, cpu, GFP_KERNEL);
+	mutex_unlock(&tables_lock);
+}
+
+/* Before it runs; without memory it does without flows. */
+static int cpu_comes(unsigned int cpu)
+{
+	struct nsgate_flow *flow;
+	unsigned int without = 0;
+
+	mutex_lock(&tables_lock);
+	cpumask_set_cpu(cpu, &cpus);
+	list_for_each_entry(flow, &tables, list) {
+		if (cpu_alloc(flow, cpu, GFP_KERNEL))
+			without++;
+		cond_resched();
+	}
+	mutex_unlock(&tables_lock);
+	if (without)
+		pr_warn("no memory for flows of %u targets on CPU %u\n",
+			without, cpu);
+	return 0;
+}
+
+int nsgate_flow_init(void)
+{
+	int state;
+
+	state = cpuhp_setup_state(CPUHP_BP_PREPARE_DYN, "net/nsgate:prepare",
+				  cpu_comes, NULL);
+	if (state < 0)
+		return state;
+	hotplug_state = state;
+	return 0;
+}
+
+void nsgate_flow_exit(void)
+{
+	cpuhp_remove_state(hotplug_state);
+}
+
+static void init_cpus(struct nsgate_flow *flow)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct flow_cpu *this = per_cpu_ptr(flow->cpu, cpu);
+
+		seqcount_init(&this->seq);
+		this->sets = &this->none;
+	}
 }
 
 struct nsgate_flow *nsgate_flow_alloc(unsigned int entries)
 {
 	struct nsgate_flow *flow;
-	int cpu;
 
 	BUILD_BUG_ON(sizeof(struct flow_entry) != 64);
-	flow = kzalloc(sizeof(*flow), GFP_KERNEL);
+	flow = kzalloc(sizeof(*flow), GFP_KERNEL_ACCOUNT);
 	if (!flow)
 		return NULL;
 	entries = roundup_pow_of_two(entries);
@@ -125,17 +249,21 @@ struct nsgate_flow *nsgate_flow_alloc(unsigned int entries)
 	flow->ways = min_t(u32, entries, WAYS);
 	flow->sets = entries / flow->ways;
 	flow->sketch_bits = ilog2(max_t(u32, entries, SKETCH_MIN));
-	flow->cpu = alloc_percpu(struct flow_cpu);
+	INIT_LIST_HEAD(&flow->list);
+	flow->cpu = alloc_percpu_gfp(struct flow_cpu, GFP_KERNEL_ACCOUNT);
 	if (!flow->cpu)
 		goto err_flow;
-	for_each_possible_cpu(cpu) {
-		if (cpu_alloc(flow, cpu))
-			goto err_flow;
-	}
+	init_cpus(flow);
+	if (alloc_entries(flow))
+		goto err_entries;
+	list_table(flow);
 	return flow;
 
-err_flow:
+err_entries:
 	nsgate_flow_free(flow);
+	return NULL;
+err_flow:
+	kfree(flow);
 	return NULL;
 }
 
@@ -145,12 +273,15 @@ void nsgate_flow_free(struct nsgate_flow *flow)
 
 	if (!flow)
 		return;
+	/* From here on no CPU gets entries. */
+	mutex_lock(&tables_lock);
+	list_del(&flow->list);
+	mutex_unlock(&tables_lock);
 	for_each_possible_cpu(cpu) {
-		const struct flow_cpu *this;
+		const struct flow_cpu *this = per_cpu_ptr(flow->cpu, cpu);
 
-		if (!flow->cpu)
-			break;
-		this = per_cpu_ptr(flow->cpu, cpu);
+		if (!this->entries)
+			continue;
 		kvfree(this->sketch);
 		kvfree(this->entries);
 		kvfree(this->sets);
@@ -455,12 +586,16 @@ static noinline struct flow_entry *admit(const struct nsgate_flow *flow,
 					 const struct nsgate_flow_key *key,
 					 u32 now)
 {
-	u32 set = hash & (flow->sets - 1);
+	u32 set = hash & this->mask;
 	struct flow_entry *entries = this->entries + set * WAYS;
 	struct counters of = find_counters(flow, this, hash);
 	u32 way = first_free(this->sets + set);
 	u16 weight = 0;
 
+	if (unlikely(!this->entries)) {
+		this->evicted++;
+		return NULL;
+	}
 	if (way < flow->ways) {
 		this->used++;
 	} else {
@@ -556,7 +691,7 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	this = own_table(flow);
 	now = jiffies; /* not before, or who comes in between is ahead of it */
 	write_seqcount_begin(&this->seq);
-	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe, ipv6);
+	entry = find(this, hash & this->mask, tag_of(hash), &probe, ipv6);
 	if (!entry)
 		entry = admit(flow, this, hash, &key, now);
 	if (entry)
@@ -623,7 +758,7 @@ static __always_inline bool touch_known(struct nsgate_flow *flow,
 
 	entered = enter_table();
 	this = own_table(flow);
-	entry = find(this, hash & (flow->sets - 1), tag_of(hash), &probe, ipv6);
+	entry = find(this, hash & this->mask, tag_of(hash), &probe, ipv6);
 	if (likely(entry)) {
 		write_seqcount_begin(&this->seq);
 		count_packet(entry, skb->len, jiffies);
@@ -676,7 +811,8 @@ void nsgate_flow_usage(const struct nsgate_flow *flow,
 			used = this->used;
 			evicted = this->evicted;
 		} while (read_seqcount_retry(&this->seq, seq));
-		usage->capacity += flow->sets * flow->ways;
+		if (entries_of(this))
+			usage->capacity += flow->sets * flow->ways;
 		usage->entries += used;
 		usage->evicted += evicted;
 	}
@@ -752,10 +888,11 @@ static int read_entries(const struct nsgate_flow *flow,
 
 	for_each_possible_cpu(cpu) {
 		const struct flow_cpu *this = per_cpu_ptr(flow->cpu, cpu);
+		const struct flow_entry *entries = entries_of(this);
 
-		for (i = 0; i < size; i++) {
+		for (i = 0; entries && i < size; i++) {
 			cond_resched();
-			if (!read_entry(this, this->entries + i, &row))
+			if (!read_entry(this, entries + i, &row))
 				continue;
 			if (n == room)
 				return -1;

@@ -134,9 +134,13 @@ static int __init nsgate_init(void)
 {
 	int err;
 
-	err = nsgate_target_init(&config);
+	err = nsgate_flow_init();
 	if (err)
 		return err;
+
+	err = nsgate_target_init(&config);
+	if (err)
+		goto err_flow;
 
 	err = nsgate_proc_init();
 	if (err)
@@ -151,6 +155,8 @@ err_proc:
 	nsgate_proc_exit();
 err_target:
 	nsgate_target_exit();
+err_flow:
+	nsgate_flow_exit();
 	return err;
 }
 
@@ -164,8 +170,10 @@ static void __exit nsgate_exit(void)
 	nsgate_target_release_all();
 	/* ... nobody who asks a namespace for its slot ... */
 	nsgate_proc_exit();
-	/* ... and nothing of us in any namespace. */
+	/* ... nothing of us in any namespace ... */
 	nsgate_target_exit();
+	/* ... and no CPU that asks for entries in a table of flows. */
+	nsgate_flow_exit();
 }
 
 module_init(nsgate_init);

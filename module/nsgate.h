@@ -289,7 +289,7 @@ struct nsgate_flow_row {
 
 /**
  * struct nsgate_flow_usage - how full a table is
- * @capacity: entries that there are, of all CPUs
+ * @capacity: entries that there are, of all CPUs that are online or once were
  * @entries: entries that are used; a flow has one on each CPU that saw it
  * @evicted: number of times that a flow lost its entry or was refused one
  */
@@ -302,9 +302,27 @@ struct nsgate_flow_usage {
 struct nsgate_flow;
 
 /**
+ * nsgate_flow_init() - begin to follow the CPUs that come
+ *
+ * Context: Process context, may sleep. Takes the CPUs' lock.
+ * Return: 0 or an error.
+ */
+int nsgate_flow_init(void);
+
+/**
+ * nsgate_flow_exit() - follow the CPUs no more
+ *
+ * Context: Process context, may sleep. Takes the CPUs' lock. No table is left.
+ */
+void nsgate_flow_exit(void);
+
+/**
  * nsgate_flow_alloc() - allocate a flow table
  * @entries: entries for each CPU, 1 to NSGATE_FLOWS_MAX; rounded up to a power
  *	of two
+ *
+ * Only CPUs that are online, or once were, have entries. One that comes later gets
+ * them before it runs, or does without if there is no memory.
  *
  * Context: Process context, may sleep.
  * Return: the table, or NULL if there is no memory.
