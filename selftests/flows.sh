@@ -470,17 +470,6 @@ online_cpus()
 
 # ---- the parameter ----
 
-# A table is for each CPU that there can be.
-possible_cpus()
-{
-	local range n=0
-
-	while read -rd , range; do
-		n=$((n + ${range#*-} - ${range%-*} + 1))
-	done < <(echo "$(</sys/devices/system/cpu/possible),")
-	echo $n
-}
-
 reload()
 {
 	unload_nsgate
@@ -491,7 +480,7 @@ check_capacity()
 {
 	reload "flows=$1"
 	check_equal "parameter" "$1" "$(</sys/module/nsgate/parameters/flows)"
-	check_equal "capacity with flows=$1" $(($2 * $(possible_cpus))) "$(state_of "$router_dir/state" flow_capacity)"
+	check_equal "capacity with flows=$1" $(($2 * $(online_cpus | wc -l))) "$(state_of "$router_dir/state" flow_capacity)"
 	send udp 10.9.2.2 9 3 100 40600
 	busywait $BUSYWAIT_TIMEOUT has_packets 3 ipv4 udp 10.9.1.2:40600 10.9.2.2:9 ||
 		check_err $? "flows=$1: the flow is not listed"
@@ -563,7 +552,7 @@ flows_parameter_allocates()
 
 	setup_ns n1 n2 n3 n4 n5 n6 n7 n8
 	many=$(inodes_of_many)
-	largest=$((8 * $(possible_cpus) * 65536 * 64 / 1024))
+	largest=$((8 * $(online_cpus | wc -l) * 65536 * 64 / 1024))
 	bind_many 65536
 	((taken > largest * 3 / 4)) || check_err 1 "flows=65536 took $taken of $largest kB"
 	bind_many 0
