@@ -3,20 +3,47 @@
  * The gate: a policy, and a program that tells the exceptions from it.
  *
  * The program is classic BPF.  The kernel's own checker and JIT take it; all
- * that is done here is to read its text.
+ * that is done here is to read its text, and to refuse what would read other
+ * things than the packet.
  */
 #include <linux/ctype.h>
 #include <linux/filter.h>
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <net/ip.h>
+#include <net/ndisc.h>
 
 #include "nsgate.h"
 
 #define LABEL_MAX 255 /* bytes */
+
+/* What passes with an exception is no longer than this, in bytes. */
+#define ERROR_MAX_IPV4 576
+#define ERROR_MAX_IPV6 1280
+#define NEIGHBOUR_MAX_OUTWARDS 128
+
+/* So much of what an error of ICMP quotes is shown to the program. */
+#define QUOTE_MAX 128
+
+static struct nsgate_policy *policy_alloc(void)
+{
+	struct nsgate_policy *policy;
+
+	policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	if (policy)
+		get_random_bytes(&policy->seal, sizeof(policy->seal));
+	return policy;
+}
 
 static void policy_free(struct nsgate_policy *policy)
 {
@@ -81,15 +108,37 @@ static int parse_insns(char *text, struct nsgate_policy *policy,
 	return 0;
 }
 
+/*
+ * Offsets from 0x80000000 on mean something else than bytes of the packet from
+ * its network header on: ancillary data, as the type of the packet, and other
+ * headers.  What that is depends on where the program runs.
+ */
+static bool leaves_packet(const struct sock_filter *insn)
+{
+	switch (BPF_CLASS(insn->code) | BPF_MODE(insn->code)) {
+	case BPF_LD | BPF_ABS:
+	case BPF_LDX | BPF_MSH:
+		return insn->k > S32_MAX;
+	default:
+		return false;
+	}
+}
+
 static int load_prog(char *text, struct nsgate_policy *policy,
 		     const char **why)
 {
 	struct sock_fprog_kern fprog;
+	unsigned int i;
 	int err;
 
 	err = parse_insns(text, policy, why);
 	if (err)
 		return err;
+	*why = "an instruction loads from beyond 0x7fffffff, which is not the packet";
+	for (i = 0; i < policy->count; i++) {
+		if (leaves_packet(policy->insns + i))
+			return -EINVAL;
+	}
 	fprog.len = policy->count;
 	fprog.filter = policy->insns;
 	err = bpf_prog_create(&policy->prog, &fprog);
@@ -176,7 +225,7 @@ static int parse_command(char *text, struct nsgate_policy *policy,
 	return parse_exception(text, policy, why);
 }
 
-static bool is_open(const struct nsgate_policy *policy)
+static bool passes_all(const struct nsgate_policy *policy)
 {
 	return !policy->drop && !policy->dry && !policy->prog;
 }
@@ -198,27 +247,50 @@ static void swap_policy(struct nsgate_gate *gate, struct nsgate_policy *policy)
 	policy_free(old);
 }
 
-int nsgate_gate_init(struct nsgate_gate *gate, bool may_drop, bool drop)
+struct nsgate_gate *nsgate_gate_alloc(bool may_cut_off, bool drop)
 {
 	struct nsgate_policy *policy = NULL;
+	struct nsgate_gate *gate;
 
-	if (drop && !may_drop)
-		return -EPERM;
+	if (drop && !may_cut_off)
+		return ERR_PTR(-EPERM);
+	gate = kzalloc(sizeof(*gate), GFP_KERNEL);
+	if (!gate)
+		return ERR_PTR(-ENOMEM);
 	if (drop) {
-		policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+		policy = policy_alloc();
 		if (!policy)
-			return -ENOMEM;
+			goto err_gate;
 		policy->drop = true;
 	}
+	RCU_INIT_POINTER(gate->policy, policy);
 	mutex_init(&gate->lock);
-	gate->may_drop = may_drop;
-	rcu_assign_pointer(gate->policy, policy);
-	return 0;
+	kref_init(&gate->refs);
+	gate->may_cut_off = may_cut_off;
+	return gate;
+
+err_gate:
+	kfree(gate);
+	return ERR_PTR(-ENOMEM);
 }
 
-void nsgate_gate_exit(struct nsgate_gate *gate)
+struct nsgate_gate *nsgate_gate_get(struct nsgate_gate *gate)
 {
+	kref_get(&gate->refs);
+	return gate;
+}
+
+static void gate_free(struct kref *refs)
+{
+	struct nsgate_gate *gate = container_of(refs, struct nsgate_gate, refs);
+
 	policy_free(rcu_dereference_protected(gate->policy, true));
+	kfree(gate);
+}
+
+void nsgate_gate_put(struct nsgate_gate *gate)
+{
+	kref_put(&gate->refs, gate_free);
 }
 
 int nsgate_gate_write(struct nsgate_gate *gate, char *text, const char **why)
@@ -227,18 +299,18 @@ int nsgate_gate_write(struct nsgate_gate *gate, char *text, const char **why)
 	int err;
 
 	*why = "no memory";
-	policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	policy = policy_alloc();
 	if (!policy)
 		return -ENOMEM;
 	err = parse_command(text, policy, why);
 	if (err)
 		goto err_policy;
-	if (policy->drop && !policy->dry && !gate->may_drop) {
+	if (!gate->may_cut_off && !policy->dry && !passes_all(policy)) {
 		*why = "the initial network namespace is cut off only with gate_init_net=1";
 		err = -EPERM;
 		goto err_policy;
 	}
-	if (is_open(policy)) {
+	if (passes_all(policy)) {
 		/* What costs nothing is no policy at all. */
 		policy_free(policy);
 		policy = NULL;
@@ -252,13 +324,13 @@ err_policy:
 }
 
 /* Whether the program sees a packet of that family at @offset. */
-static bool can_judge(const struct sk_buff *skb, int offset,
-		      enum nsgate_frame frame)
+static bool has_ip_header(const struct sk_buff *skb, int offset,
+			  enum nsgate_frame frame)
 {
 	const u8 *version;
 	u8 buf;
 
-	if (offset > (int)skb_headlen(skb))
+	if (offset < 0 || offset > (int)skb_headlen(skb))
 		return false;
 	version = skb_header_pointer(skb, offset, sizeof(buf), &buf);
 	return version && *version >> 4 == (frame == NSGATE_FRAME_IPV6 ? 6 : 4);
@@ -275,20 +347,171 @@ static bool matches(const struct bpf_prog *prog, struct sk_buff *skb,
 	return result;
 }
 
+/*
+ * The program wants an skb.  It reads nothing of it but the packet, and that
+ * by its length: see leaves_packet().
+ */
+static bool matches_copy(const struct bpf_prog *prog, u8 *packet,
+			 unsigned int len)
+{
+	struct sk_buff skb;
+
+	memset(&skb, 0, sizeof(skb));
+	skb.head = packet;
+	skb.data = packet;
+	skb.len = len;
+	skb_set_tail_pointer(&skb, len);
+	skb.end = skb.tail;
+	skb_reset_mac_header(&skb);
+	skb_reset_network_header(&skb);
+	return bpf_prog_run_save_cb(prog, &skb);
+}
+
+/*
+ * Copies what is quoted at @offset, and at least @header bytes of it.  A quote
+ * is no longer than it says of itself, and what stands behind it is an
+ * extension (RFC 4884).
+ */
+static int copy_quote(const struct sk_buff *skb, int offset, u8 *quote,
+		      int header)
+{
+	int len = min_t(int, skb->len - offset, QUOTE_MAX);
+
+	if (len < header || skb_copy_bits(skb, offset, quote, len))
+		return 0;
+	return len;
+}
+
+static bool quotes_exception_ipv4(const struct nsgate_policy *policy,
+				  const struct sk_buff *skb, int offset,
+				  __be32 to)
+{
+	u8 quote[QUOTE_MAX] __aligned(4);
+	const struct iphdr *ip = (const struct iphdr *)quote;
+	int len = copy_quote(skb, offset, quote, sizeof(*ip));
+
+	if (!len || ip->version != 4 || ip->saddr != to)
+		return false;
+	len = min_t(int, len, ntohs(ip->tot_len));
+	return matches_copy(policy->prog, quote, len);
+}
+
+static bool quotes_exception_ipv6(const struct nsgate_policy *policy,
+				  const struct sk_buff *skb, int offset,
+				  const struct in6_addr *to)
+{
+	u8 quote[QUOTE_MAX] __aligned(4);
+	const struct ipv6hdr *ip = (const struct ipv6hdr *)quote;
+	int len = copy_quote(skb, offset, quote, sizeof(*ip));
+
+	if (!len || ip->version != 6 || !ipv6_addr_equal(&ip->saddr, to))
+		return false;
+	len = min_t(int, len, sizeof(*ip) + ntohs(ip->payload_len));
+	return matches_copy(policy->prog, quote, len);
+}
+
+/* An error that goes to where an excepted packet came from. */
+static bool is_needed_ipv4(const struct nsgate_policy *policy,
+			   const struct sk_buff *skb, int offset)
+{
+	const struct icmphdr *icmp;
+	struct icmphdr icmp_buf;
+	const struct iphdr *ip;
+	struct iphdr ip_buf;
+
+	ip = skb_header_pointer(skb, offset, sizeof(ip_buf), &ip_buf);
+	if (!ip || ip->protocol != IPPROTO_ICMP || ip_is_fragment(ip) ||
+	    ip->ihl < 5 || skb->len - offset > ERROR_MAX_IPV4)
+		return false;
+	offset += ip->ihl * 4;
+	icmp = skb_header_pointer(skb, offset, sizeof(icmp_buf), &icmp_buf);
+	if (!icmp)
+		return false;
+	switch (icmp->type) {
+	case ICMP_DEST_UNREACH:
+	case ICMP_TIME_EXCEEDED:
+	case ICMP_PARAMETERPROB:
+		return quotes_exception_ipv4(policy, skb,
+					     offset + sizeof(*icmp), ip->daddr);
+	default:
+		return false;
+	}
+}
+
+/* Neighbour discovery of a link, where no router has passed it on. */
+static bool is_neighbour_discovery(u8 type, unsigned int len, bool outwards)
+{
+	switch (type) {
+	case NDISC_ROUTER_SOLICITATION:
+	case NDISC_NEIGHBOUR_SOLICITATION:
+	case NDISC_NEIGHBOUR_ADVERTISEMENT:
+		return !outwards || len <= NEIGHBOUR_MAX_OUTWARDS;
+	case NDISC_ROUTER_ADVERTISEMENT:
+	case NDISC_REDIRECT:
+		return !outwards;
+	default:
+		return false;
+	}
+}
+
+static bool is_needed_ipv6(const struct nsgate_policy *policy,
+			   const struct sk_buff *skb, int offset, bool outwards)
+{
+	unsigned int len = skb->len - offset;
+	const struct icmp6hdr *icmp;
+	struct icmp6hdr icmp_buf;
+	const struct ipv6hdr *ip;
+	struct ipv6hdr ip_buf;
+
+	ip = skb_header_pointer(skb, offset, sizeof(ip_buf), &ip_buf);
+	if (!ip || ip->nexthdr != IPPROTO_ICMPV6)
+		return false;
+	offset += sizeof(*ip);
+	icmp = skb_header_pointer(skb, offset, sizeof(icmp_buf), &icmp_buf);
+	if (!icmp)
+		return false;
+	switch (icmp->icmp6_type) {
+	case ICMPV6_DEST_UNREACH:
+	case ICMPV6_PKT_TOOBIG:
+	case ICMPV6_TIME_EXCEED:
+	case ICMPV6_PARAMPROB:
+		return len <= ERROR_MAX_IPV6 &&
+		       quotes_exception_ipv6(policy, skb,
+					     offset + sizeof(*icmp),
+					     &ip->daddr);
+	default:
+		return ip->hop_limit == 255 && !icmp->icmp6_code &&
+		       is_neighbour_discovery(icmp->icmp6_type, len, outwards);
+	}
+}
+
+/* What no exception can do without. */
+static noinline bool is_needed(const struct nsgate_policy *policy,
+			       const struct sk_buff *skb, int offset,
+			       enum nsgate_frame frame, bool outwards)
+{
+	if (frame == NSGATE_FRAME_IPV6)
+		return is_needed_ipv6(policy, skb, offset, outwards);
+	return is_needed_ipv4(policy, skb, offset);
+}
+
 unsigned int nsgate_gate_judge(const struct nsgate_policy *policy,
 			       struct sk_buff *skb, int offset,
-			       enum nsgate_frame frame)
+			       enum nsgate_frame frame, bool outwards)
 {
-	bool is_ip = frame == NSGATE_FRAME_IPV4 || frame == NSGATE_FRAME_IPV6;
+	unsigned int otherwise = policy->drop ? NSGATE_TO_DROP : 0;
 
-	if (policy->prog && is_ip) {
-		if (unlikely(!can_judge(skb, offset, frame)))
-			return NSGATE_DROP;
-		if (matches(policy->prog, skb, offset))
-			return NSGATE_MATCH | (policy->drop ? 0 : NSGATE_DROP);
-	}
-	/* Without ARP, flows that are excepted would starve. */
-	if (policy->prog && frame == NSGATE_FRAME_ARP)
+	if (!policy->prog)
+		return otherwise;
+	if (frame == NSGATE_FRAME_ARP)
 		return 0;
-	return policy->drop ? NSGATE_DROP : 0;
+	if (frame == NSGATE_FRAME_OTHER)
+		return otherwise;
+	if (unlikely(!has_ip_header(skb, offset, frame)))
+		return NSGATE_TO_DROP;
+	if (matches(policy->prog, skb, offset))
+		return NSGATE_IS_EXCEPTED | (otherwise ^ NSGATE_TO_DROP);
+	if (otherwise && is_needed(policy, skb, offset, frame, outwards))
+		return 0;
+	return otherwise;
 }

@@ -26,14 +26,15 @@
 /* More VLAN tags than this are no traffic that anybody means. */
 #define VLAN_TAGS_MAX 8
 
-/* A byte of the network header, with which IP packets begin at every hook. */
-static u8 header_byte(const struct sk_buff *skb, int offset)
+static bool read_byte(const struct sk_buff *skb, int offset, u8 *byte)
 {
-	const u8 *byte;
-	u8 buf;
+	const u8 *found;
 
-	byte = skb_header_pointer(skb, offset, sizeof(buf), &buf);
-	return byte ? *byte : PROTOCOL_UNKNOWN;
+	found = skb_header_pointer(skb, offset, sizeof(*byte), byte);
+	if (!found)
+		return false;
+	*byte = *found;
+	return true;
 }
 
 /* Finds what a later fragment belongs to as well. */
@@ -41,12 +42,14 @@ static noinline u8 find_protocol(const struct sk_buff *skb, bool ipv6)
 {
 	unsigned int offset = 0;
 	unsigned short fragoff;
-	int protocol;
+	int found;
+	u8 protocol;
 
 	if (!ipv6)
-		return header_byte(skb, offsetof(struct iphdr, protocol));
-	protocol = ipv6_find_hdr(skb, &offset, -1, &fragoff, NULL);
-	return protocol < 0 ? PROTOCOL_UNKNOWN : protocol;
+		return read_byte(skb, offsetof(struct iphdr, protocol),
+				 &protocol) ? protocol : PROTOCOL_UNKNOWN;
+	found = ipv6_find_hdr(skb, &offset, -1, &fragoff, NULL);
+	return found < 0 ? PROTOCOL_UNKNOWN : found;
 }
 
 /* The protocol of most packets, or -1 if it takes more to find it. */
@@ -78,73 +81,116 @@ static long classify(u8 protocol)
 	return proto_distance[protocol] + (long)NSGATE_OTHER;
 }
 
-static void count_judged(const struct nsgate_target *target,
-			 unsigned int verdict, unsigned int len)
+/* ---- the gate, where packets are ---- */
+
+/*
+ * Where packets are judged.  What enters is judged at ingress of its device, and
+ * what leaves at egress of its own: by these everything has to go that netfilter
+ * sees at all, and no program of the namespace can take a packet past them, as
+ * NFQUEUE can at the points of IP.  What comes to IP in another way, because tc
+ * led it past ingress or because IPsec has just decrypted it, is judged at
+ * prerouting, or else at input.  Output is for the sender, who so gets an error.
+ * Where the kernel has no egress, postrouting has to do.
+ */
+static __always_inline bool is_judged(unsigned int hook)
 {
-	if (verdict & NSGATE_MATCH)
-		nsgate_meter_judge(target->meter, NSGATE_EXCEPTED, len);
-	if (verdict & NSGATE_DROP)
-		nsgate_meter_judge(target->meter, NSGATE_DROPPED, len);
+	switch (hook) {
+	case NF_INET_PRE_ROUTING:
+	case NF_INET_LOCAL_IN:
+	case NF_INET_LOCAL_OUT:
+		return true;
+	case NF_INET_POST_ROUTING:
+		return !IS_ENABLED(CONFIG_NETFILTER_EGRESS);
+	default:
+		return false;
+	}
+}
+
+static bool is_inwards(unsigned int hook)
+{
+	return hook == NF_INET_PRE_ROUTING || hook == NF_INET_LOCAL_IN;
+}
+
+static bool is_ip(enum nsgate_frame frame)
+{
+	return frame == NSGATE_FRAME_IPV4 || frame == NSGATE_FRAME_IPV6;
 }
 
 /*
- * A packet that enters was judged by its device already, if it came by a way
- * that has a hook: root of the namespace can lead it round that with tc.
+ * A packet that was judged carries a stamp on its way to IP, in the end of
+ * skb->cb, which no layer keeps anything in from ingress to prerouting, nor from
+ * there to input.  Whoever does all the same costs us no more than to judge once
+ * again.  The stamp is valid for one policy and for the place where the packet's
+ * network header is: what a tunnel, a routing header or IPsec makes of the
+ * packet, has its own elsewhere and has no stamp.
  */
-static unsigned int judge_packet(const struct nsgate_target *target,
-				 const struct nsgate_policy *policy,
-				 struct sk_buff *skb,
-				 const struct nf_hook_state *state, bool again)
+static unsigned long *stamp_of(struct sk_buff *skb)
 {
-	bool ipv6 = state->pf == NFPROTO_IPV6;
-	unsigned int verdict;
-	bool passes;
+	return (unsigned long *)(skb->cb + sizeof(skb->cb)) - 1;
+}
 
-	verdict = nsgate_gate_judge(policy, skb, 0, ipv6 ? NSGATE_FRAME_IPV6 :
-							   NSGATE_FRAME_IPV4);
-	passes = policy->dry || !(verdict & NSGATE_DROP);
-	if (!passes || !again)
-		count_judged(target, verdict, skb->len);
-	if (passes)
-		return NF_ACCEPT;
-	nsgate_meter_drop(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
-			  classify(find_protocol(skb, ipv6)), skb->len);
+static unsigned long make_stamp(const struct nsgate_policy *policy,
+				const struct sk_buff *skb, int offset)
+{
+	return policy->seal ^ (unsigned long)(skb->data + offset) << 2;
+}
+
+/* @judgement: what is still to be counted */
+static void put_stamp(const struct nsgate_policy *policy, struct sk_buff *skb,
+		      int offset, unsigned int judgement)
+{
+	*stamp_of(skb) = make_stamp(policy, skb, offset) ^ judgement;
+}
+
+/* Takes it off: it holds for one point. */
+static bool take_stamp(const struct nsgate_policy *policy, struct sk_buff *skb,
+		       unsigned int *judgement)
+{
+	unsigned long rest = *stamp_of(skb) ^ make_stamp(policy, skb, 0);
+
+	BUILD_BUG_ON((NSGATE_IS_EXCEPTED | NSGATE_TO_DROP) >= BIT(2));
+	if (rest >= BIT(2))
+		return false;
+	*stamp_of(skb) = 0;
+	*judgement = rest;
+	return true;
+}
+
+static void count_judgement(const struct nsgate_target *target,
+			    unsigned int judgement, unsigned int len)
+{
+	if (judgement & NSGATE_IS_EXCEPTED)
+		nsgate_meter_judge(target->meter, NSGATE_EXCEPTED, len);
+	if (judgement & NSGATE_TO_DROP)
+		nsgate_meter_judge(target->meter, NSGATE_DROPPED, len);
+}
+
+/* @class: what it was counted as there; all that is dropped comes by here */
+static unsigned int drop_packet(const struct nsgate_target *target,
+				const struct sk_buff *skb,
+				enum nsgate_point point, long class)
+{
+	nsgate_meter_drop(target->meter, point, class, skb->len);
 	return NF_DROP;
 }
 
-/* What enters or is sent: here are the flows, and here stands the gate. */
-static __always_inline bool is_edge(unsigned int hook)
+/*
+ * Carries out what was judged.  A packet counts once: where it is dropped, or
+ * where @counts is set.
+ */
+static bool is_dropped(const struct nsgate_target *target,
+		       const struct nsgate_policy *policy,
+		       const struct sk_buff *skb, unsigned int judgement,
+		       bool counts)
 {
-	return hook == NF_INET_PRE_ROUTING || hook == NF_INET_LOCAL_OUT;
+	bool drop = (judgement & NSGATE_TO_DROP) && !policy->dry;
+
+	if (unlikely(judgement && (drop || counts)))
+		count_judgement(target, judgement, skb->len);
+	return drop;
 }
 
-static noinline unsigned int edge_slow(const struct nsgate_target *target,
-				       struct sk_buff *skb,
-				       const struct nf_hook_state *state)
-{
-	const struct nsgate_policy *policy;
-
-	if (target->flow)
-		nsgate_flow_touch(target->flow, skb,
-				  state->pf == NFPROTO_IPV6);
-	policy = rcu_dereference(target->gate.policy);
-	if (!policy)
-		return NF_ACCEPT;
-	return judge_packet(target, policy, skb, state, false);
-}
-
-static noinline unsigned int ip_slow(const struct nsgate_target *target,
-				     struct sk_buff *skb,
-				     const struct nf_hook_state *state)
-{
-	bool ipv6 = state->pf == NFPROTO_IPV6;
-
-	nsgate_meter_add(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
-			 classify(find_protocol(skb, ipv6)), skb->len);
-	if (is_edge(state->hook))
-		return edge_slow(target, skb, state);
-	return NF_ACCEPT;
-}
+/* ---- the points of IP ---- */
 
 #if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
 /* By br_netfilter. */
@@ -158,8 +204,8 @@ static bool is_bridged(const struct sk_buff *skb)
  * hook that takes it past all others, but at the priority of ours, and that was
  * registered when the first bridge was made: it may be behind.
  */
-static bool comes_again(const struct sk_buff *skb,
-			const struct nf_hook_state *state)
+static bool was_at_prerouting(const struct sk_buff *skb,
+			      const struct nf_hook_state *state)
 {
 	const struct nf_bridge_info *bridge = nf_bridge_info_get(skb);
 
@@ -172,16 +218,107 @@ static bool is_bridged(const struct sk_buff *skb)
 	return false;
 }
 
-static bool comes_again(const struct sk_buff *skb,
-			const struct nf_hook_state *state)
+static bool was_at_prerouting(const struct sk_buff *skb,
+			      const struct nf_hook_state *state)
 {
 	return false;
 }
 #endif
 
+static unsigned int drop_ip(const struct nsgate_target *target,
+			    const struct sk_buff *skb,
+			    const struct nf_hook_state *state)
+{
+	bool ipv6 = state->pf == NFPROTO_IPV6;
+
+	return drop_packet(target, skb, NSGATE_IP_POINT(state->hook, ipv6),
+			   classify(find_protocol(skb, ipv6)));
+}
+
+static unsigned int judge_ip(const struct nsgate_policy *policy,
+			     struct sk_buff *skb,
+			     const struct nf_hook_state *state)
+{
+	return nsgate_gate_judge(policy, skb, 0,
+				 state->pf == NFPROTO_IPV6 ? NSGATE_FRAME_IPV6 :
+							     NSGATE_FRAME_IPV4,
+				 !is_inwards(state->hook));
+}
+
+static unsigned int judge_in(const struct nsgate_target *target,
+			     const struct nsgate_policy *policy,
+			     struct sk_buff *skb,
+			     const struct nf_hook_state *state, bool counts)
+{
+	unsigned int judgement;
+
+	if (!take_stamp(policy, skb, &judgement))
+		judgement = judge_ip(policy, skb, state);
+	/* What comes from loopback has been at output. */
+	if (state->in->flags & IFF_LOOPBACK)
+		counts = false;
+	if (is_dropped(target, policy, skb, judgement, counts))
+		return drop_ip(target, skb, state);
+	/* The bridge has things of its own there until it is done. */
+	if (state->hook == NF_INET_PRE_ROUTING && !is_bridged(skb))
+		put_stamp(policy, skb, 0, 0);
+	return NF_ACCEPT;
+}
+
+static unsigned int judge_out(const struct nsgate_target *target,
+			      const struct nsgate_policy *policy,
+			      struct sk_buff *skb,
+			      const struct nf_hook_state *state)
+{
+	bool counts = state->hook == NF_INET_LOCAL_OUT;
+
+	if (policy->dry && !counts)
+		return NF_ACCEPT;
+	if (is_dropped(target, policy, skb, judge_ip(policy, skb, state),
+		       counts))
+		return drop_ip(target, skb, state);
+	return NF_ACCEPT;
+}
+
+/* Where flows are taken. */
+static __always_inline bool is_entry(unsigned int hook)
+{
+	return hook == NF_INET_PRE_ROUTING || hook == NF_INET_LOCAL_OUT;
+}
+
+/* What is left to do for a packet that is counted. */
+static noinline unsigned int finish_ip(const struct nsgate_target *target,
+				       struct sk_buff *skb,
+				       const struct nf_hook_state *state)
+{
+	const struct nsgate_policy *policy;
+
+	if (is_entry(state->hook) && target->flow)
+		nsgate_flow_touch(target->flow, skb,
+				  state->pf == NFPROTO_IPV6);
+	policy = rcu_dereference(target->gate->policy);
+	if (!policy || !is_judged(state->hook))
+		return NF_ACCEPT;
+	if (is_inwards(state->hook))
+		return judge_in(target, policy, skb, state, true);
+	return judge_out(target, policy, skb, state);
+}
+
+static noinline unsigned int ip_slow(const struct nsgate_target *target,
+				     struct sk_buff *skb,
+				     const struct nf_hook_state *state)
+{
+	bool ipv6 = state->pf == NFPROTO_IPV6;
+
+	nsgate_meter_add(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
+			 classify(find_protocol(skb, ipv6)), skb->len);
+	return finish_ip(target, skb, state);
+}
+
 /*
- * What comes again doesn't count.  But were it not judged, root of the namespace
- * might find a way to have something come here for the first time like that.
+ * What was here doesn't count again.  But were it not judged, root of the
+ * namespace might find a way to have something come here for the first time
+ * like that.
  */
 static noinline unsigned int bridged_slow(const struct nsgate_target *target,
 					  struct sk_buff *skb,
@@ -189,12 +326,12 @@ static noinline unsigned int bridged_slow(const struct nsgate_target *target,
 {
 	const struct nsgate_policy *policy;
 
-	if (!comes_again(skb, state))
+	if (!was_at_prerouting(skb, state))
 		return ip_slow(target, skb, state);
-	policy = rcu_dereference(target->gate.policy);
+	policy = rcu_dereference(target->gate->policy);
 	if (!policy)
 		return NF_ACCEPT;
-	return judge_packet(target, policy, skb, state, true);
+	return judge_in(target, policy, skb, state, false);
 }
 
 /*
@@ -216,11 +353,10 @@ static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
 		return ip_slow(target, skb, state);
 	nsgate_meter_add(target->meter, NSGATE_IP_POINT(hook, ipv6),
 			 classify(protocol), skb->len);
-	if (!is_edge(hook))
-		return NF_ACCEPT;
-	if (unlikely(rcu_access_pointer(target->gate.policy)))
-		return edge_slow(target, skb, state);
-	if (target->flow)
+	if (is_judged(hook) &&
+	    unlikely(rcu_access_pointer(target->gate->policy)))
+		return finish_ip(target, skb, state);
+	if (is_entry(hook) && target->flow)
 		nsgate_flow_touch(target->flow, skb, ipv6);
 	return NF_ACCEPT;
 }
@@ -278,6 +414,8 @@ IP_HOOK(postrouting_ipv6)
 	return ip_hook(priv, skb, state, true, NF_INET_POST_ROUTING);
 }
 
+/* ---- devices ---- */
+
 static enum nsgate_frame classify_frame(__be16 protocol)
 {
 	switch (protocol) {
@@ -310,6 +448,11 @@ static __be16 skip_vlan_tags(const struct sk_buff *skb, __be16 protocol,
 	return protocol;
 }
 
+static bool has_link_header(const struct net_device *dev)
+{
+	return dev->header_ops && dev->header_ops->create;
+}
+
 /* The type alone says nothing: a tun device takes any that it is told. */
 static bool has_ethernet_header(const struct net_device *dev)
 {
@@ -317,106 +460,136 @@ static bool has_ethernet_header(const struct net_device *dev)
 	       dev->hard_header_len >= ETH_HLEN;
 }
 
+/*
+ * What a frame is that is sent by a device that isn't like Ethernet.  Some of
+ * these send what skb->protocol says along with the packet or believe it, others
+ * send the bytes as they are: where the two don't agree nobody can tell what it
+ * will be to the receiver, and @offset is made negative.
+ */
+static enum nsgate_frame classify_bare_frame(const struct sk_buff *skb,
+					     const struct net_device *dev,
+					     int *offset)
+{
+	enum nsgate_frame said = classify_frame(skb->protocol);
+	enum nsgate_frame found = NSGATE_FRAME_OTHER;
+	u8 version;
+
+	*offset = has_link_header(dev) ? dev->hard_header_len : 0;
+	if (!read_byte(skb, *offset, &version))
+		return NSGATE_FRAME_OTHER;
+	if (version >> 4 == 4)
+		found = NSGATE_FRAME_IPV4;
+	else if (version >> 4 == 6)
+		found = NSGATE_FRAME_IPV6;
+	else if (said == NSGATE_FRAME_ARP && has_link_header(dev))
+		found = NSGATE_FRAME_ARP;
+	if (found != said)
+		*offset = -1;
+	return found;
+}
+
+/*
+ * What a frame is that is sent, and where its network header begins: as the
+ * device will make of its bytes, whoever made the frame.  Its sender may be a
+ * packet socket or a rule of nft, which say what they like in skb->protocol and
+ * let skb->network_header be anywhere.
+ */
+static noinline enum nsgate_frame
+classify_sent(const struct sk_buff *skb, const struct net_device *dev,
+	      int *offset)
+{
+	const struct ethhdr *eth;
+	struct ethhdr buf;
+
+	if (!has_ethernet_header(dev))
+		return classify_bare_frame(skb, dev, offset);
+	*offset = ETH_HLEN;
+	eth = skb_header_pointer(skb, 0, sizeof(buf), &buf);
+	if (!eth)
+		return NSGATE_FRAME_OTHER;
+	return classify_frame(skip_vlan_tags(skb, eth->h_proto, offset));
+}
+
+/* What came in begins with what IP will take it for. */
+static noinline enum nsgate_frame classify_received(const struct sk_buff *skb,
+						    int *offset)
+{
+	*offset = 0;
+	return classify_frame(skip_vlan_tags(skb, skb->protocol, offset));
+}
+
+/* What isn't IP is seen by devices only; IP is counted where it gets to IP. */
+static noinline unsigned int judge_ingress(const struct nsgate_target *target,
+					   struct sk_buff *skb, long frame,
+					   int offset)
+{
+	const struct nsgate_policy *policy;
+	unsigned int judgement;
+
+	policy = rcu_dereference(target->gate->policy);
+	if (!policy || (policy->dry && is_ip(frame)))
+		return NF_ACCEPT;
+	judgement = nsgate_gate_judge(policy, skb, offset, frame, false);
+	if (is_dropped(target, policy, skb, judgement, !is_ip(frame)))
+		return drop_packet(target, skb, NSGATE_INGRESS, frame);
+	if (is_ip(frame))
+		put_stamp(policy, skb, offset, judgement);
+	return NF_ACCEPT;
+}
+
 static bool is_from_packet_socket(const struct sk_buff *skb)
 {
 	return skb->sk && skb->sk->sk_family == AF_PACKET;
 }
 
-/* What a frame is that is sent by a device that isn't like Ethernet. */
-static enum nsgate_frame find_version(const struct sk_buff *skb, int offset)
-{
-	/* Who has not set the network header sends no IP. */
-	if (offset < 0)
-		return NSGATE_FRAME_OTHER;
-	if (!is_from_packet_socket(skb))
-		return classify_frame(skb->protocol);
-	switch (header_byte(skb, offset) >> 4) {
-	case 4:
-		return NSGATE_FRAME_IPV4;
-	case 6:
-		return NSGATE_FRAME_IPV6;
-	default:
-		return skb->protocol == htons(ETH_P_ARP) ? NSGATE_FRAME_ARP :
-							   NSGATE_FRAME_OTHER;
-	}
-}
-
 /*
- * What a frame is, and where in skb->data its network header begins.
- *
- * When a frame is sent, skb->protocol is what its sender says, and the sender
- * may be a packet socket: only the frame itself can be believed.
+ * Whether a frame that may pass is counted here for the gate: what came in by
+ * another device was counted there, and IP at output, but for packet sockets.
  */
-static enum nsgate_frame parse_frame(const struct sk_buff *skb,
-				     const struct nf_hook_state *state,
-				     int *offset)
+static bool is_counted_at_egress(const struct sk_buff *skb, long frame)
 {
-	__be16 protocol = skb->protocol;
-
-	*offset = skb_network_offset(skb);
-	if (state->hook == NF_NETDEV_EGRESS) {
-		if (!has_ethernet_header(state->out))
-			return find_version(skb, *offset);
-		if (skb_headlen(skb) < ETH_HLEN)
-			return NSGATE_FRAME_OTHER;
-		protocol = ((const struct ethhdr *)skb->data)->h_proto;
-		*offset = ETH_HLEN;
-	}
-	return classify_frame(skip_vlan_tags(skb, protocol, offset));
+	return !skb->skb_iif && (!is_ip(frame) || is_from_packet_socket(skb));
 }
 
-/*
- * Whether a frame that may pass is counted here for the gate: those of IP are
- * at prerouting and output, but packet sockets send past output, and what isn't
- * IP is seen by devices only.
- */
-static bool counts_here(const struct sk_buff *skb, enum nsgate_point point,
-			enum nsgate_frame frame)
-{
-	bool ip = frame == NSGATE_FRAME_IPV4 || frame == NSGATE_FRAME_IPV6;
-
-	if (point == NSGATE_INGRESS)
-		return !ip;
-	if (skb->skb_iif) /* came in by another device */
-		return false;
-	return !ip || is_from_packet_socket(skb);
-}
-
-static unsigned int judge_frame(const struct nsgate_target *target,
-				const struct nsgate_policy *policy,
-				struct sk_buff *skb, enum nsgate_point point,
-				enum nsgate_frame frame, int offset)
-{
-	unsigned int verdict;
-
-	if (policy->dry && !counts_here(skb, point, frame))
-		return NF_ACCEPT;
-	verdict = nsgate_gate_judge(policy, skb, offset, frame);
-	if (policy->dry || !(verdict & NSGATE_DROP)) {
-		if (verdict && counts_here(skb, point, frame))
-			count_judged(target, verdict, skb->len);
-		return NF_ACCEPT;
-	}
-	count_judged(target, verdict, skb->len);
-	nsgate_meter_drop(target->meter, point, frame, skb->len);
-	return NF_DROP;
-}
-
-static noinline unsigned int device_hook_slow(const struct nsgate_target *target,
-					      struct sk_buff *skb,
-					      const struct nf_hook_state *state,
-					      enum nsgate_point point)
+static noinline unsigned int judge_egress(const struct nsgate_target *target,
+					  struct sk_buff *skb, long frame,
+					  int offset)
 {
 	const struct nsgate_policy *policy;
-	enum nsgate_frame frame;
-	int offset;
+	unsigned int judgement;
+	bool counts;
 
-	frame = parse_frame(skb, state, &offset);
-	nsgate_meter_add(target->meter, point, frame, skb->len);
-	policy = rcu_dereference(target->gate.policy);
+	policy = rcu_dereference(target->gate->policy);
 	if (!policy)
 		return NF_ACCEPT;
-	return judge_frame(target, policy, skb, point, frame, offset);
+	counts = is_counted_at_egress(skb, frame);
+	if (policy->dry && !counts)
+		return NF_ACCEPT;
+	judgement = nsgate_gate_judge(policy, skb, offset, frame, true);
+	if (is_dropped(target, policy, skb, judgement, counts))
+		return drop_packet(target, skb, NSGATE_EGRESS, frame);
+	return NF_ACCEPT;
+}
+
+static noinline unsigned int ingress_slow(const struct nsgate_target *target,
+					  struct sk_buff *skb)
+{
+	int offset;
+	long frame = classify_received(skb, &offset);
+
+	nsgate_meter_add(target->meter, NSGATE_INGRESS, frame, skb->len);
+	return judge_ingress(target, skb, frame, offset);
+}
+
+static noinline unsigned int egress_slow(const struct nsgate_target *target,
+					 struct sk_buff *skb,
+					 const struct nf_hook_state *state)
+{
+	int offset;
+	long frame = classify_sent(skb, state->out, &offset);
+
+	nsgate_meter_add(target->meter, NSGATE_EGRESS, frame, skb->len);
+	return judge_egress(target, skb, frame, offset);
 }
 
 /* The class of most frames, or -1 if it takes more to find it. */
@@ -433,9 +606,11 @@ ingress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 	const struct nsgate_target *target = priv;
 	long frame = simple_frame(skb->protocol);
 
-	if (unlikely(frame < 0 || rcu_access_pointer(target->gate.policy)))
-		return device_hook_slow(target, skb, state, NSGATE_INGRESS);
+	if (unlikely(frame < 0))
+		return ingress_slow(target, skb);
 	nsgate_meter_add(target->meter, NSGATE_INGRESS, frame, skb->len);
+	if (unlikely(rcu_access_pointer(target->gate->policy)))
+		return judge_ingress(target, skb, frame, 0);
 	return NF_ACCEPT;
 }
 
@@ -449,9 +624,11 @@ egress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 	if (likely(has_ethernet_header(state->out) &&
 		   skb_headlen(skb) >= ETH_HLEN))
 		frame = simple_frame(eth->h_proto);
-	if (unlikely(frame < 0 || rcu_access_pointer(target->gate.policy)))
-		return device_hook_slow(target, skb, state, NSGATE_EGRESS);
+	if (unlikely(frame < 0))
+		return egress_slow(target, skb, state);
 	nsgate_meter_add(target->meter, NSGATE_EGRESS, frame, skb->len);
+	if (unlikely(rcu_access_pointer(target->gate->policy)))
+		return judge_egress(target, skb, frame, ETH_HLEN);
 	return NF_ACCEPT;
 }
 

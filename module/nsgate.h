@@ -8,6 +8,7 @@
 
 #include <linux/bits.h>
 #include <linux/in6.h>
+#include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/netfilter.h>
@@ -384,6 +385,7 @@ struct sock_filter;
  * struct nsgate_policy - what a gate does with packets; never changes
  * @drop: drop all but the exceptions, rather than only them
  * @dry: only count what would be dropped
+ * @seal: random, for the stamps of packets that it has judged
  * @prog: tells what an exception is; NULL if there is none
  * @insns: the program as it was written
  * @count: its length in instructions
@@ -392,6 +394,7 @@ struct sock_filter;
 struct nsgate_policy {
 	bool drop;
 	bool dry;
+	unsigned long seal;
 	struct bpf_prog *prog;
 	struct sock_filter *insns;
 	unsigned int count;
@@ -399,40 +402,52 @@ struct nsgate_policy {
 };
 
 /**
- * struct nsgate_gate - the gate of a target
+ * struct nsgate_gate - a gate, which targets may share
  * @policy: the policy in force; NULL lets all pass; readers under RCU, writers
  *	hold @lock
  * @lock: one writer at a time
- * @may_drop: whether a policy may cut the target off; set once
+ * @refs: how many targets have it
+ * @may_cut_off: whether a policy may drop anything; set once
  */
 struct nsgate_gate {
 	struct nsgate_policy __rcu *policy;
 	struct mutex lock; /* protects policy against other writers */
-	bool may_drop;
+	struct kref refs;
+	bool may_cut_off;
 };
 
 /* What nsgate_gate_judge() says of a packet. */
-#define NSGATE_MATCH BIT(0) /* it is an exception */
-#define NSGATE_DROP BIT(1) /* it is to be dropped, were it not a dry run */
+#define NSGATE_IS_EXCEPTED BIT(0)
+#define NSGATE_TO_DROP BIT(1) /* were it not a dry run */
 
 /**
- * nsgate_gate_init() - make a gate ready
- * @gate: the gate
- * @may_drop: whether a policy may cut the target off
+ * nsgate_gate_alloc() - make a gate, with one reference
+ * @may_cut_off: whether a policy may drop anything
  * @drop: begin with dropping all, rather than with letting all pass
  *
  * Context: Process context, may sleep.
- * Return: 0; -EPERM if it should begin with what it may not; or -ENOMEM.
+ * Return: the gate; ERR_PTR(-EPERM) if it should begin with what it may not; or
+ * ERR_PTR(-ENOMEM).
  */
-int nsgate_gate_init(struct nsgate_gate *gate, bool may_drop, bool drop);
+struct nsgate_gate *nsgate_gate_alloc(bool may_cut_off, bool drop);
 
 /**
- * nsgate_gate_exit() - free what a gate holds
- * @gate: the gate, which no packet asks any more
+ * nsgate_gate_get() - take one more reference to a gate
+ * @gate: the gate
  *
- * Context: Process context, may sleep.
+ * Context: Any. The caller has a reference.
+ * Return: the gate.
  */
-void nsgate_gate_exit(struct nsgate_gate *gate);
+struct nsgate_gate *nsgate_gate_get(struct nsgate_gate *gate);
+
+/**
+ * nsgate_gate_put() - give a reference to a gate back, and free it with the last
+ * @gate: the gate
+ *
+ * Context: Process context, may sleep. The caller has waited for the packets
+ * that were in a hook of what had this reference.
+ */
+void nsgate_gate_put(struct nsgate_gate *gate);
 
 /**
  * nsgate_gate_write() - put another policy in force
@@ -444,7 +459,7 @@ void nsgate_gate_exit(struct nsgate_gate *gate);
  *
  * Context: Process context, may sleep. Takes the gate's lock.
  * Return: 0; -EINVAL if the text is malformed or the program is none; -E2BIG
- * if it is too long; -EPERM if this target may not be cut off; -ENOMEM. On an
+ * if it is too long; -EPERM if this gate may not drop anything; -ENOMEM. On an
  * error the old policy stays in force.
  */
 int nsgate_gate_write(struct nsgate_gate *gate, char *text, const char **why);
@@ -453,15 +468,17 @@ int nsgate_gate_write(struct nsgate_gate *gate, char *text, const char **why);
  * nsgate_gate_judge() - say what a policy does with a packet
  * @policy: the policy, which isn't to let all pass
  * @skb: the packet; the same before and after
- * @offset: where its network header begins, in bytes from skb->data
+ * @offset: where its network header begins, in bytes from skb->data; negative if
+ *	nobody can tell
  * @frame: what it is
+ * @outwards: whether it is about to leave
  *
  * Context: RCU read side, any but hard interrupt.
- * Return: NSGATE_MATCH and NSGATE_DROP, each set or not.
+ * Return: NSGATE_IS_EXCEPTED and NSGATE_TO_DROP, each set or not.
  */
 unsigned int nsgate_gate_judge(const struct nsgate_policy *policy,
 			       struct sk_buff *skb, int offset,
-			       enum nsgate_frame frame);
+			       enum nsgate_frame frame, bool outwards);
 
 /* ---- target.c: targets, their life and death ---- */
 
@@ -504,7 +521,7 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  * struct nsgate_target - a network namespace that nsgate is bound to
  * @meter: its counters
  * @flow: its flows, or NULL if none are kept
- * @gate: its gate
+ * @gate: its gate, referenced
  * @ops: its hooks for IP, whose priv is this target
  * @notifier: tells when devices come and go
  * @devices: struct nsgate_device of each device that has hooks, RTNL
@@ -528,7 +545,7 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
 struct nsgate_target {
 	struct nsgate_meter __percpu *meter;
 	struct nsgate_flow *flow;
-	struct nsgate_gate gate;
+	struct nsgate_gate *gate;
 
 	struct nf_hook_ops ops[2 * NF_INET_NUMHOOKS];
 	struct notifier_block notifier;

@@ -110,7 +110,7 @@ static int state_show(struct seq_file *seq, void *v)
 	seq_printf(seq, "devices %u\n", devices);
 
 	rcu_read_lock();
-	show_policy(seq, rcu_dereference(target->gate.policy));
+	show_policy(seq, rcu_dereference(target->gate->policy));
 	rcu_read_unlock();
 
 	nsgate_flow_usage(target->flow, &usage);
@@ -349,7 +349,7 @@ static int gate_show(struct seq_file *seq, void *v)
 	const struct nsgate_policy *policy;
 
 	rcu_read_lock();
-	policy = rcu_dereference(target->gate.policy);
+	policy = rcu_dereference(target->gate->policy);
 	show_policy(seq, policy);
 	if (policy && policy->label)
 		seq_printf(seq, "label %s\n", policy->label);
@@ -415,7 +415,7 @@ static int write_gate(struct nsgate_target *target, const char __user *buf,
 	err = -EINVAL;
 	*why = "a text without NUL is needed";
 	if (strlen(text) == len)
-		err = nsgate_gate_write(&target->gate, text, why);
+		err = nsgate_gate_write(target->gate, text, why);
 out:
 	kvfree(text);
 out_net:

@@ -171,7 +171,7 @@ static struct nsgate_target *find_target(const struct list_head *list,
 
 static struct nsgate_target *target_alloc(struct net *net)
 {
-	bool may_drop = !net_eq(net, &init_net) || defaults->gate_init_net;
+	bool may_cut_off = !net_eq(net, &init_net) || defaults->gate_init_net;
 	struct nsgate_target *target;
 	int err;
 
@@ -183,9 +183,11 @@ static struct nsgate_target *target_alloc(struct net *net)
 	target->bound_at = ktime_get_boottime_seconds();
 	target->gone_at = UINT_MAX;
 
-	err = nsgate_gate_init(&target->gate, may_drop, defaults->drop);
-	if (err)
+	target->gate = nsgate_gate_alloc(may_cut_off, defaults->drop);
+	if (IS_ERR(target->gate)) {
+		err = PTR_ERR(target->gate);
 		goto err_target;
+	}
 	err = -ENOMEM;
 	target->meter = nsgate_meter_alloc();
 	if (!target->meter)
@@ -200,7 +202,7 @@ static struct nsgate_target *target_alloc(struct net *net)
 err_meter:
 	nsgate_meter_free(target->meter);
 err_gate:
-	nsgate_gate_exit(&target->gate);
+	nsgate_gate_put(target->gate);
 err_target:
 	kfree(target);
 	return ERR_PTR(err);
@@ -210,7 +212,7 @@ static void target_free(struct nsgate_target *target)
 {
 	nsgate_flow_free(target->flow);
 	nsgate_meter_free(target->meter);
-	nsgate_gate_exit(&target->gate);
+	nsgate_gate_put(target->gate);
 	kfree(target);
 }
 
@@ -579,14 +581,14 @@ int nsgate_target_read(char *buf)
 }
 
 /* A target is freed a grace period after its slot was cleared. */
-static bool is_gated(const struct nsgate_net *slot)
+static bool has_policy(const struct nsgate_net *slot)
 {
 	const struct nsgate_target *target;
 	bool gated;
 
 	rcu_read_lock();
 	target = READ_ONCE(slot->target);
-	gated = target && rcu_access_pointer(target->gate.policy);
+	gated = target && rcu_access_pointer(target->gate->policy);
 	rcu_read_unlock();
 	return gated;
 }
@@ -604,7 +606,7 @@ static void __net_exit target_net_pre_exit(struct net *net)
 	/* Pairs with detach(). */
 	if (!smp_load_acquire(&slot->target))
 		return;
-	if (is_gated(slot))
+	if (has_policy(slot))
 		nsgate_hook_close_devices(net);
 	mutex_lock(&targets_lock);
 	target = slot->target;
