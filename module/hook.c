@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/hashtable.h>
 #include <linux/if_arp.h>
 #include <linux/if_vlan.h>
 #include <linux/in.h>
@@ -663,15 +664,38 @@ static const struct nf_hook_ops device_ops[] = {
 #endif
 };
 
-/*
- * A device of a target.  Only nf_tables' listing of hooks reads it, under RCU;
- * packets get to the target by priv.
+/**
+ * struct nsgate_device - a device of a target
+ * @list: entry in the target's devices, or in those that a walk has before it;
+ *	RTNL
+ * @hash: entry in devices_by_address, RTNL
+ * @target: the target
+ * @dev: the device
+ * @hooked: whether @ops are registered, RTNL
+ * @rcu: nf_tables' listing of hooks reads @ops under RCU
+ * @ops: its hooks
  */
 struct nsgate_device {
-	struct list_head list; /* RTNL */
+	struct list_head list;
+	struct hlist_node hash;
+	struct nsgate_target *target;
+	struct net_device *dev;
+	bool hooked;
 	struct rcu_head rcu;
 	struct nf_hook_ops ops[ARRAY_SIZE(device_ops)];
 };
+
+/* Those of all targets: a device is there twice while it changes targets. */
+static DEFINE_HASHTABLE(devices_by_address, 12); /* RTNL */
+
+/* As many devices are dealt with before others get RTNL. */
+#define DEVICES_PER_HOLD 32
+
+static unsigned long device_key(const struct nsgate_target *target,
+				const struct net_device *dev)
+{
+	return (unsigned long)target ^ (unsigned long)dev;
+}
 
 static struct nsgate_device *find_device(const struct nsgate_target *target,
 					 const struct net_device *dev)
@@ -679,52 +703,167 @@ static struct nsgate_device *find_device(const struct nsgate_target *target,
 	struct nsgate_device *device;
 
 	ASSERT_RTNL();
-	list_for_each_entry(device, &target->devices, list) {
-		if (device->ops[0].dev == dev)
+	hash_for_each_possible(devices_by_address, device, hash,
+			       device_key(target, dev)) {
+		if (device->dev == dev && device->target == target)
 			return device;
 	}
 	return NULL;
 }
 
-static int add_device(struct nsgate_target *target, struct net_device *dev)
+static struct nsgate_device *add_device(struct nsgate_target *target,
+					struct net_device *dev)
 {
 	struct nsgate_device *device;
-	int i, err;
+	int i;
 
 	ASSERT_RTNL();
 	device = kzalloc(sizeof(*device), GFP_KERNEL);
 	if (!device)
-		return -ENOMEM;
+		return NULL;
+	device->target = target;
+	device->dev = dev;
 	memcpy(device->ops, device_ops, sizeof(device_ops));
 	for (i = 0; i < ARRAY_SIZE(device->ops); i++) {
 		device->ops[i].dev = dev;
 		device->ops[i].priv = target;
 	}
-	err = nf_register_net_hooks(dev_net(dev), device->ops,
-				    ARRAY_SIZE(device->ops));
-	if (err) {
-		/* One of its hooks may have been listed meanwhile. */
-		kfree_rcu(device, rcu);
-		return err;
-	}
-	/* In the order in which the kernel removes them. */
 	list_add_tail(&device->list, &target->devices);
+	hash_add(devices_by_address, &device->hash, device_key(target, dev));
+	WRITE_ONCE(target->nr_devices, target->nr_devices + 1);
+	return device;
+}
+
+static int hook_device(struct nsgate_device *device)
+{
+	int err;
+
+	ASSERT_RTNL();
+	if (device->hooked)
+		return 0;
+	err = nf_register_net_hooks(dev_net(device->dev), device->ops,
+				    ARRAY_SIZE(device->ops));
+	if (err)
+		return err;
+	device->hooked = true;
 	return 0;
 }
 
-static void remove_device(struct nsgate_target *target, struct net_device *dev)
+/* Unhooks it as well. */
+static int remove_device(struct nsgate_device *device)
+{
+	struct nsgate_target *target = device->target;
+
+	ASSERT_RTNL();
+	if (device->hooked)
+		nf_unregister_net_hooks(dev_net(device->dev), device->ops,
+					ARRAY_SIZE(device->ops));
+	list_del(&device->list);
+	hash_del(&device->hash);
+	WRITE_ONCE(target->nr_devices, target->nr_devices - 1);
+	kfree_rcu(device, rcu);
+	return 0;
+}
+
+/* Until somebody else should get RTNL; each step costs as the tenant likes. */
+static int walk_portion(struct nsgate_target *target, struct list_head *todo,
+			int (*step)(struct nsgate_device *device))
+{
+	unsigned long end = jiffies + 1;
+	struct nsgate_device *device;
+	int i, err;
+
+	for (i = 0; i < DEVICES_PER_HOLD && !list_empty(todo); i++) {
+		device = list_first_entry(todo, struct nsgate_device, list);
+		list_move_tail(&device->list, &target->devices);
+		err = step(device);
+		if (err)
+			return err;
+		if (time_after(jiffies, end))
+			break;
+	}
+	return 0;
+}
+
+/**
+ * walk_devices() - do something to all devices of a target
+ * @target: the target
+ * @step: what to do to one, which it may remove; holds RTNL
+ *
+ * RTNL is held for a few devices at a time.  Devices that come meanwhile are
+ * not walked to, and those that go are not missed.
+ *
+ * Context: Process context, may sleep. Takes the target's walk lock and RTNL.
+ * Return: 0, or the error of @step, with which the walk ends.
+ */
+static int walk_devices(struct nsgate_target *target,
+			int (*step)(struct nsgate_device *device))
+{
+	LIST_HEAD(todo);
+	int err = 0;
+
+	mutex_lock(&target->walk_lock);
+	rtnl_lock();
+	list_splice_init(&target->devices, &todo);
+	while (!err && !list_empty(&todo)) {
+		err = walk_portion(target, &todo, step);
+		rtnl_unlock();
+		cond_resched();
+		rtnl_lock();
+	}
+	list_splice(&todo, &target->devices);
+	rtnl_unlock();
+	mutex_unlock(&target->walk_lock);
+	return err;
+}
+
+static int complain(const struct nsgate_target *target,
+		    const struct net_device *dev, int err)
+{
+	if (err)
+		net_err_ratelimited("device %s of net:[%u] can't be hooked: error %d\n",
+				    dev->name, target->inode, err);
+	return err;
+}
+
+/*
+ * A device that comes is there, whatever we say to that: an error would only
+ * keep it from those who are told after us.  It is down, and what has no hooks
+ * doesn't get up.
+ */
+static void device_came(struct nsgate_target *target, struct net_device *dev)
+{
+	struct nsgate_device *device;
+
+	if (target->unwatching)
+		return;
+	device = add_device(target, dev);
+	if (!device)
+		target->missed_device = true;
+	if (!target->replaying)
+		complain(target, dev, device ? hook_device(device) : -ENOMEM);
+}
+
+static int device_gets_up(struct nsgate_target *target, struct net_device *dev)
+{
+	struct nsgate_device *device;
+
+	if (target->unwatching)
+		return 0;
+	device = find_device(target, dev);
+	if (!device)
+		device = add_device(target, dev);
+	return complain(target, dev, device ? hook_device(device) : -ENOMEM);
+}
+
+static void device_goes(struct nsgate_target *target, struct net_device *dev)
 {
 	struct nsgate_device *device = find_device(target, dev);
 
-	if (!device)
-		return;
-	nf_unregister_net_hooks(dev_net(dev), device->ops,
-				ARRAY_SIZE(device->ops));
-	list_del(&device->list);
-	kfree_rcu(device, rcu);
+	if (device)
+		remove_device(device);
 }
 
-/* Devices that are there already are told as if they had just come. */
 static int device_event(struct notifier_block *notifier, unsigned long event,
 			void *info)
 {
@@ -732,64 +871,75 @@ static int device_event(struct notifier_block *notifier, unsigned long event,
 						    struct nsgate_target,
 						    notifier);
 	struct net_device *dev = netdev_notifier_info_to_dev(info);
-	int err;
 
-	if (!ARRAY_SIZE(device_ops))
-		return NOTIFY_DONE;
 	switch (event) {
-	case NETDEV_PRE_UP:
-		/*
-		 * A device that is moved here comes whatever we say to that,
-		 * but it comes down: what has no hooks doesn't get up.
-		 */
-		if (find_device(target, dev))
-			break;
-		fallthrough;
 	case NETDEV_REGISTER:
-		err = add_device(target, dev);
-		if (err)
-			net_err_ratelimited("device %s of net:[%u] can't be hooked: error %d\n",
-					    dev->name, target->inode, err);
-		return notifier_from_errno(err);
+		device_came(target, dev);
+		break;
+	case NETDEV_PRE_UP:
+		return notifier_from_errno(device_gets_up(target, dev));
 	case NETDEV_UNREGISTER:
-		remove_device(target, dev);
+		device_goes(target, dev);
 		break;
 	}
 	return NOTIFY_DONE;
 }
 
-int nsgate_hook_register(struct nsgate_target *target, struct net *net)
+/* Devices that are there already are told in one go, so they only get noted. */
+static int watch_devices(struct nsgate_target *target, struct net *net)
 {
-	int i, err;
+	int err;
 
-	INIT_LIST_HEAD(&target->devices);
 	target->notifier.notifier_call = device_event;
+	target->replaying = true;
 	err = register_netdevice_notifier_net(net, &target->notifier);
+	target->replaying = false;
 	if (err)
 		return err;
+	target->watching = true;
+	err = walk_devices(target, hook_device);
+	return target->missed_device ? -ENOMEM : err;
+}
+
+static void unwatch_devices(struct nsgate_target *target, struct net *net)
+{
+	rtnl_lock();
+	target->unwatching = true;
+	rtnl_unlock();
+	walk_devices(target, remove_device);
+	unregister_netdevice_notifier_net(net, &target->notifier);
+}
+
+static int hook_ip(struct nsgate_target *target, struct net *net)
+{
+	int i, err;
 
 	BUILD_BUG_ON(sizeof(ip_ops) != sizeof(target->ops));
 	memcpy(target->ops, ip_ops, sizeof(ip_ops));
 	for (i = 0; i < ARRAY_SIZE(target->ops); i++)
 		target->ops[i].priv = target;
 	err = nf_register_net_hooks(net, target->ops, ARRAY_SIZE(target->ops));
-	if (err)
-		unregister_netdevice_notifier_net(net, &target->notifier);
+	target->ip_hooked = !err;
 	return err;
+}
+
+int nsgate_hook_register(struct nsgate_target *target, struct net *net)
+{
+	int err;
+
+	INIT_LIST_HEAD(&target->devices);
+	mutex_init(&target->walk_lock);
+	err = hook_ip(target, net);
+	if (err)
+		return err;
+	return watch_devices(target, net);
 }
 
 void nsgate_hook_unregister(struct nsgate_target *target, struct net *net)
 {
-	nf_unregister_net_hooks(net, target->ops, ARRAY_SIZE(target->ops));
-	unregister_netdevice_notifier_net(net, &target->notifier);
-}
-
-void nsgate_hook_close_devices(struct net *net)
-{
-	struct net_device *dev;
-
-	rtnl_lock();
-	for_each_netdev(net, dev)
-		dev_close(dev);
-	rtnl_unlock();
+	if (target->watching)
+		unwatch_devices(target, net);
+	if (target->ip_hooked)
+		nf_unregister_net_hooks(net, target->ops,
+					ARRAY_SIZE(target->ops));
 }

@@ -20,6 +20,21 @@
 static enum { LOADING, READY, UNLOADING } stage; /* kernel_param_lock */
 static char *initial_targets; /* kernel_param_lock */
 
+/* What is waited for in the end is not waited for by other writers. */
+static int write_targets(const char *text)
+{
+	bool released;
+	int err;
+
+	err = nsgate_target_write(text, &released);
+	if (!released)
+		return err;
+	kernel_param_unlock(THIS_MODULE);
+	nsgate_target_settle();
+	kernel_param_lock(THIS_MODULE);
+	return err;
+}
+
 static int inode_set(const char *text, const struct kernel_param *kp)
 {
 	int err;
@@ -36,7 +51,7 @@ static int inode_set(const char *text, const struct kernel_param *kp)
 		initial_targets = kstrdup(text, GFP_KERNEL);
 		return initial_targets ? 0 : -ENOMEM;
 	case READY:
-		return nsgate_target_write(text);
+		return write_targets(text);
 	default:
 		return -ENODEV;
 	}
@@ -117,11 +132,12 @@ MODULE_PARM_DESC(gate_init_net,
 
 static int __init bind_initial_targets(void)
 {
+	bool released;
 	int err = 0;
 
 	kernel_param_lock(THIS_MODULE);
 	if (initial_targets && *initial_targets)
-		err = nsgate_target_write(initial_targets);
+		err = nsgate_target_write(initial_targets, &released);
 	kfree(initial_targets);
 	initial_targets = NULL;
 	if (!err)
@@ -152,6 +168,7 @@ static int __init nsgate_init(void)
 	return 0;
 
 err_proc:
+	nsgate_target_release_all();
 	nsgate_proc_exit();
 err_target:
 	nsgate_target_exit();
@@ -166,7 +183,7 @@ static void __exit nsgate_exit(void)
 	kernel_param_lock(THIS_MODULE);
 	stage = UNLOADING;
 	kernel_param_unlock(THIS_MODULE);
-	/* ... no target, and no packet in a hook ... */
+	/* ... no target, no reader of one, and no packet in a hook ... */
 	nsgate_target_release_all();
 	/* ... nobody who asks a namespace for its slot ... */
 	nsgate_proc_exit();

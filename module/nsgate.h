@@ -13,6 +13,7 @@
 #include <linux/mutex.h>
 #include <linux/netfilter.h>
 #include <linux/notifier.h>
+#include <linux/refcount.h>
 #include <linux/types.h>
 #include <linux/u64_stats_sync.h>
 #include <linux/workqueue.h>
@@ -21,7 +22,7 @@
 
 #include "compat.h"
 
-struct proc_dir_entry;
+struct nsgate_entry;
 
 /* ---- meter.c: per-CPU counters ---- */
 
@@ -523,22 +524,32 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  * @flow: its flows, or NULL if none are kept
  * @gate: its gate, referenced
  * @ops: its hooks for IP, whose priv is this target
+ * @ip_hooked: whether @ops are registered
+ * @watching: whether @notifier is
+ * @replaying: devices that are there already are being told to it
+ * @unwatching: no device is hooked any more, RTNL
+ * @missed_device: there was no memory for a device that came
  * @notifier: tells when devices come and go
- * @devices: struct nsgate_device of each device that has hooks, RTNL
- * @net: the namespace, NULL once it dies; readers under RCU, writers hold the
- *	target lock
- * @slot: what the namespace holds of us; NULL once it is dead, target lock
+ * @devices: struct nsgate_device of each device, RTNL
+ * @nr_devices: how many those are, and those that a walk has; RTNL to write
+ * @walk_lock: one walk through the devices at a time; outside of RTNL
+ * @refs: one for its list, one for its hooks, one for each entry of its views
+ * @free_work: frees it, a grace period after the last reference was put
+ * @net: the namespace; NULL once it dies, or is released; readers under RCU,
+ *	writers hold the target lock
+ * @unhook_net: the namespace, referenced while @unhook_work needs it
+ * @unhook_work: unhooks it after a release
  * @replaces: the gone target that had this inode, until the bind is sure,
  *	target lock
- * @hidden_from: the namespace, referenced while its own view is removed
- * @hide: removes it
  * @list: entry in the list of live or gone targets, target lock
- * @keep: is in the list of inodes that is being written, target lock
+ * @listed: is in the list of inodes that is being written, target lock
+ * @released: is in no list any more, target lock
  * @inode: proc inode by which the namespace was named when it was bound
  * @cookie: cookie of the namespace
  * @bound_at: when it was bound, in seconds since boot
  * @gone_at: when it died, in seconds since boot; UINT_MAX while it lives
- * @host: its directory in the host view, target lock
+ * @host_view: its directory in the host view, target lock
+ * @own_view: what there is of it in its own /proc/net, target lock
  *
  * The packet path reads what stands first.
  */
@@ -548,21 +559,58 @@ struct nsgate_target {
 	struct nsgate_gate *gate;
 
 	struct nf_hook_ops ops[2 * NF_INET_NUMHOOKS];
+	bool ip_hooked;
+	bool watching;
+	bool replaying;
+	bool unwatching;
+	bool missed_device;
 	struct notifier_block notifier;
 	struct list_head devices;
+	unsigned int nr_devices;
+	struct mutex walk_lock; /* one walk at a time */
+
+	refcount_t refs;
+	struct rcu_work free_work;
 	struct net __rcu *net;
-	struct nsgate_net *slot;
+	struct net *unhook_net;
+	struct work_struct unhook_work;
 	struct nsgate_target *replaces;
-	struct net *hidden_from;
-	struct work_struct hide;
 	struct list_head list;
-	bool keep;
+	bool listed;
+	bool released;
 	u32 inode;
 	u64 cookie;
 	unsigned int bound_at;
 	unsigned int gone_at;
-	struct proc_dir_entry *host;
+	struct nsgate_entry *host_view;
+	struct nsgate_entry *own_view;
 };
+
+/* Where what a release leaves to do is done. */
+extern struct workqueue_struct *nsgate_target_wq;
+
+/**
+ * nsgate_target_get() - hold a target
+ * @target: the target, which the caller holds already
+ *
+ * Context: Any.
+ */
+static inline void nsgate_target_get(struct nsgate_target *target)
+{
+	refcount_inc(&target->refs);
+}
+
+/**
+ * nsgate_target_put() - hold a target no more
+ * @target: the target; it is freed if that was the last that held it
+ *
+ * Context: Any.
+ */
+static inline void nsgate_target_put(struct nsgate_target *target)
+{
+	if (refcount_dec_and_test(&target->refs))
+		queue_rcu_work(nsgate_target_wq, &target->free_work);
+}
 
 /**
  * nsgate_target_init() - give every namespace its slot; no target is bound yet
@@ -583,7 +631,8 @@ void nsgate_target_exit(void);
 /**
  * nsgate_target_release_all() - release all targets, gone ones too
  *
- * Context: Process context, may sleep. Takes the target lock.
+ * Context: Process context, may sleep. Waits until no target is left, so for all
+ * who read something of one; holds no lock then.
  */
 void nsgate_target_release_all(void);
 
@@ -591,6 +640,7 @@ void nsgate_target_release_all(void);
  * nsgate_target_write() - bind and release as a text says, wholly or not at all
  * @text: inodes, comma separated: these and only these shall be targets;
  *	or "+inode" or "-inode", to bind or release one; a newline may follow
+ * @released: set to whether something was unbound, for nsgate_target_settle()
  *
  * Context: Process context, may sleep. Takes the target lock.
  * Return: 0; -EINVAL if the text is malformed; -ENXIO if an inode names no
@@ -598,7 +648,17 @@ void nsgate_target_release_all(void);
  * too many targets; -ENOMEM; or the error of a hook. On an error nothing has
  * changed and the log says why.
  */
-int nsgate_target_write(const char *text);
+int nsgate_target_write(const char *text, bool *released);
+
+/**
+ * nsgate_target_settle() - wait until released targets have no hooks any more
+ *
+ * Not for long, as it is up to the tenant how long that takes, and not if the
+ * current task has a signal.
+ *
+ * Context: Process context, may sleep. Holds no lock.
+ */
+void nsgate_target_settle(void);
 
 /**
  * nsgate_target_read() - list the inodes of the live targets
@@ -618,8 +678,9 @@ int nsgate_target_read(char *buf);
  *
  * Those of its devices, too, and of the devices that it will get.
  *
- * Context: Process context, may sleep. Holds the target lock, takes RTNL.
- * Return: 0, or the error of what could not be registered; then nothing is.
+ * Context: Process context, may sleep. Takes RTNL, for a few devices at a time.
+ * Return: 0, or the error of what could not be registered; then the caller has
+ * the rest unregistered.
  */
 int nsgate_hook_register(struct nsgate_target *target, struct net *net);
 
@@ -631,18 +692,10 @@ int nsgate_hook_register(struct nsgate_target *target, struct net *net);
  * Packets that are in a hook go on: a grace period must pass before the target
  * is freed.
  *
- * Context: Process context, may sleep. Holds the target lock, takes RTNL.
+ * Context: Process context, may sleep. Takes RTNL, for a few devices at a time.
+ * It is up to the tenant how long it takes.
  */
 void nsgate_hook_unregister(struct nsgate_target *target, struct net *net);
-
-/**
- * nsgate_hook_close_devices() - let nothing pass a namespace any more
- * @net: the namespace, which dies
- *
- * Context: Process context, may sleep. Takes RTNL, and waits for grace periods:
- * the target lock must not be held.
- */
-void nsgate_hook_close_devices(struct net *net);
 
 /* ---- proc.c: /proc/net/nsgate ---- */
 
@@ -674,18 +727,29 @@ void nsgate_proc_exit(void);
  * @target: the target; no other of its inode may be shown
  *
  * Context: Process context, may sleep. Holds the target lock.
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM, or -EBUSY if what was removed last is still to be found;
+ * then nsgate_proc_remove_host() takes away what is there.
  */
 int nsgate_proc_add_host(struct nsgate_target *target);
 
 /**
- * nsgate_proc_remove_host() - take a target out of the host view
+ * nsgate_proc_remove_host() - take a target out of the host view, if it is there
  * @target: the target
  *
- * Context: Process context; waits for the readers that are in it. Holds the
- * target lock, which is why no reader may take it.
+ * Readers that are in it are left to workers, who hold the target meanwhile.
+ *
+ * Context: Process context, may sleep. Holds the target lock.
  */
 void nsgate_proc_remove_host(struct nsgate_target *target);
+
+/**
+ * nsgate_proc_await_names() - wait until what was removed can't be found any more
+ *
+ * For readers nobody waits here.
+ *
+ * Context: Process context, may sleep. Holds the target lock.
+ */
+void nsgate_proc_await_names(void);
 
 /**
  * nsgate_proc_add_own() - show a target to those inside
@@ -693,18 +757,30 @@ void nsgate_proc_remove_host(struct nsgate_target *target);
  * @net: its namespace
  *
  * Context: Process context, may sleep. Holds the target lock.
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM, or -EBUSY if what was removed last is still to be found;
+ * then nsgate_proc_remove_own() takes away what is there.
  */
 int nsgate_proc_add_own(struct nsgate_target *target, struct net *net);
 
 /**
- * nsgate_proc_remove_own() - take the own view out of a namespace
- * @net: the namespace
+ * nsgate_proc_remove_own() - take the own view out of a living namespace
+ * @target: the target
+ * @net: its namespace
  *
- * Context: Process context; waits for the readers that are in it, for as long as
- * they like. Holds the target lock only if the namespace dies, as there are none
- * then.
+ * Readers that are in it are left to workers, who hold the target and the
+ * namespace meanwhile.
+ *
+ * Context: Process context, may sleep. Holds the target lock.
  */
-void nsgate_proc_remove_own(struct net *net);
+void nsgate_proc_remove_own(struct nsgate_target *target, struct net *net);
+
+/**
+ * nsgate_proc_remove_own_dead() - take the own view out of a namespace that dies
+ * @target: the target
+ *
+ * Context: Process context, may sleep. Waits for readers, but those hold the
+ * namespace for as long as they run code of ours.
+ */
+void nsgate_proc_remove_own_dead(struct nsgate_target *target);
 
 #endif /* NSGATE_H */

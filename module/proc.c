@@ -13,18 +13,22 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/capability.h>
+#include <linux/completion.h>
 #include <linux/filter.h>
 #include <linux/in.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
 #include <linux/nsproxy.h>
 #include <linux/proc_fs.h>
+#include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/string_helpers.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
 #include "nsgate.h"
@@ -90,24 +94,19 @@ static void show_policy(struct seq_file *seq,
 static int state_show(struct seq_file *seq, void *v)
 {
 	const struct nsgate_target *target = seq->private;
-	unsigned int until, devices = 0;
+	bool live = rcu_access_pointer(target->net);
 	struct nsgate_flow_usage usage;
-	struct net *net;
+	unsigned int until;
 
 	until = min_t(unsigned int, ktime_get_boottime_seconds(),
 		      READ_ONCE(target->gone_at));
-	rcu_read_lock();
-	net = rcu_dereference(target->net);
-	if (net)
-		devices = count_devices(net);
-	rcu_read_unlock();
-
 	seq_puts(seq, "version 1\n");
-	seq_printf(seq, "status %s\n", net ? "live" : "gone");
+	seq_printf(seq, "status %s\n", live ? "live" : "gone");
 	seq_printf(seq, "inode %u\n", target->inode);
 	seq_printf(seq, "cookie %llu\n", target->cookie);
 	seq_printf(seq, "bound_seconds %u\n", until - target->bound_at);
-	seq_printf(seq, "devices %u\n", devices);
+	seq_printf(seq, "devices %u\n",
+		   live ? READ_ONCE(target->nr_devices) : 0);
 
 	rcu_read_lock();
 	show_policy(seq, rcu_dereference(target->gate->policy));
@@ -375,7 +374,7 @@ static int gate_open(struct inode *inode, struct file *file)
 }
 
 /* Fails if the namespace is dead, or will be soon. */
-static struct net *get_net_of(const struct nsgate_target *target)
+static struct net *get_target_net(const struct nsgate_target *target)
 {
 	struct net *net;
 
@@ -399,7 +398,7 @@ static int write_gate(struct nsgate_target *target, const char __user *buf,
 		return -E2BIG;
 	/* It doesn't die before the gate is as it is told to be. */
 	*why = "no live network namespace";
-	net = get_net_of(target);
+	net = get_target_net(target);
 	if (!net)
 		return -ENXIO;
 	*why = "no memory";
@@ -463,7 +462,7 @@ static int stats_open(struct inode *inode, struct file *file)
 /* Fails as if the file were gone already where that is only a matter of time. */
 static ssize_t own_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	struct net *net = get_net_of(pde_data(file_inode(iocb->ki_filp)));
+	struct net *net = get_target_net(pde_data(file_inode(iocb->ki_filp)));
 	ssize_t len;
 
 	if (!net)
@@ -503,58 +502,218 @@ static const struct {
 	},
 };
 
-static int add_host_files(struct nsgate_target *target)
+/*
+ * An entry whose name can be taken away without a wait for its readers.
+ *
+ * remove_proc_subtree() takes the name away, and then waits.  If two tasks call
+ * it, one of them does that, and the other finds nothing and returns.  So when
+ * the first returns, the name is free, whatever the readers do.
+ */
+struct nsgate_entry {
+	struct proc_dir_entry *parent;
+	struct nsgate_target *target; /* referenced */
+	struct net *net; /* referenced while @parent is needed */
+	struct nsgate_entry *next; /* of the same view */
+	struct list_head leaving; /* in leaving_entries, target lock */
+	struct work_struct removals[2];
+	refcount_t refs; /* one for the view, one for each of @removals */
+	spinlock_t lock; /* protects what follows */
+	unsigned int removers; /* are in remove_proc_subtree() */
+	bool removed;
+	struct completion unlinked;
+	char name[sizeof("4294967295.18446744073709551615")];
+};
+
+static struct workqueue_struct *removal_wq;
+static LIST_HEAD(leaving_entries); /* names that may be taken yet, target lock */
+
+static void entry_put(struct nsgate_entry *entry)
+{
+	if (!refcount_dec_and_test(&entry->refs))
+		return;
+	if (entry->net)
+		put_net(entry->net);
+	nsgate_target_put(entry->target);
+	kfree(entry);
+}
+
+/* If the other has removed it altogether, the name may be somebody else's now. */
+static bool begin_removal(struct nsgate_entry *entry)
+{
+	bool removed;
+
+	spin_lock(&entry->lock);
+	removed = entry->removed;
+	if (!removed)
+		entry->removers++;
+	spin_unlock(&entry->lock);
+	return !removed;
+}
+
+/* One who has found it may leave another behind who is yet to look for it. */
+static void end_removal(struct nsgate_entry *entry, bool found)
+{
+	spin_lock(&entry->lock);
+	entry->removers--;
+	if (found)
+		entry->removed = true;
+	if (!found || !entry->removers)
+		complete(&entry->unlinked);
+	spin_unlock(&entry->lock);
+}
+
+static void remove_entry(struct nsgate_entry *entry)
+{
+	if (begin_removal(entry))
+		end_removal(entry, !remove_proc_subtree(entry->name,
+							entry->parent));
+	entry_put(entry);
+}
+
+static void first_removal(struct work_struct *work)
+{
+	remove_entry(container_of(work, struct nsgate_entry, removals[0]));
+}
+
+static void second_removal(struct work_struct *work)
+{
+	remove_entry(container_of(work, struct nsgate_entry, removals[1]));
+}
+
+static struct nsgate_entry *entry_alloc(struct nsgate_target *target,
+					struct proc_dir_entry *parent)
+{
+	struct nsgate_entry *entry;
+
+	entry = kzalloc(sizeof(*entry), GFP_KERNEL);
+	if (!entry)
+		return NULL;
+	entry->parent = parent;
+	nsgate_target_get(target);
+	entry->target = target;
+	INIT_WORK(&entry->removals[0], first_removal);
+	INIT_WORK(&entry->removals[1], second_removal);
+	refcount_set(&entry->refs, 1);
+	spin_lock_init(&entry->lock);
+	init_completion(&entry->unlinked);
+	return entry;
+}
+
+/* Has workers remove the entries of a view; @net is what they need, or NULL. */
+static void schedule_removal(struct nsgate_entry *entry, struct net *net)
+{
+	struct nsgate_entry *next;
+	int i;
+
+	for (; entry; entry = next) {
+		next = entry->next;
+		if (net)
+			entry->net = get_net(net);
+		list_add_tail(&entry->leaving, &leaving_entries);
+		refcount_add(ARRAY_SIZE(entry->removals), &entry->refs);
+		for (i = 0; i < ARRAY_SIZE(entry->removals); i++)
+			queue_work(removal_wq, &entry->removals[i]);
+	}
+}
+
+/*
+ * Workers are there in no time, unless hundreds of them wait for readers already.
+ * Then the names stay taken for a while.
+ */
+void nsgate_proc_await_names(void)
+{
+	struct nsgate_entry *entry, *next;
+	unsigned long left = HZ;
+
+	list_for_each_entry_safe(entry, next, &leaving_entries, leaving) {
+		left = wait_for_completion_timeout(&entry->unlinked, left);
+		if (!left)
+			return;
+		list_del(&entry->leaving);
+		entry_put(entry);
+	}
+}
+
+static bool is_leaving(const struct proc_dir_entry *parent, const char *name)
+{
+	const struct nsgate_entry *entry;
+
+	nsgate_proc_await_names();
+	list_for_each_entry(entry, &leaving_entries, leaving) {
+		if (entry->parent == parent && !strcmp(entry->name, name))
+			return true;
+	}
+	return false;
+}
+
+static int add_host_files(struct nsgate_target *target,
+			  struct proc_dir_entry *dir)
 {
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		if (!proc_create_data(files[i].name, 0400, target->host,
+		if (!proc_create_data(files[i].name, 0400, dir,
 				      &files[i].host_ops, target))
 			return -ENOMEM;
 	}
-	if (!proc_create_data("gate", 0600, target->host, &gate_proc_ops,
-			      target))
+	if (!proc_create_data("gate", 0600, dir, &gate_proc_ops, target))
 		return -ENOMEM;
 	return 0;
 }
 
 int nsgate_proc_init(void)
 {
+	removal_wq = alloc_workqueue("nsgate_removal", WQ_UNBOUND,
+				     WQ_MAX_ACTIVE);
+	if (!removal_wq)
+		return -ENOMEM;
 	host_dir = proc_mkdir_mode(DIR_NAME, 0500, init_net.proc_net);
 	if (!host_dir)
-		return -ENOMEM;
-	if (!proc_create_single("namespaces", 0400, host_dir,
-				namespaces_show)) {
-		nsgate_proc_exit();
-		return -ENOMEM;
-	}
+		goto err_wq;
+	if (!proc_create_single("namespaces", 0400, host_dir, namespaces_show))
+		goto err_dir;
 	return 0;
+
+err_dir:
+	remove_proc_subtree(DIR_NAME, init_net.proc_net);
+err_wq:
+	destroy_workqueue(removal_wq);
+	return -ENOMEM;
 }
 
 void nsgate_proc_exit(void)
 {
+	destroy_workqueue(removal_wq);
 	remove_proc_subtree(DIR_NAME, init_net.proc_net);
 }
 
 int nsgate_proc_add_host(struct nsgate_target *target)
 {
-	char name[sizeof("4294967295")];
-	int err;
+	struct nsgate_entry *entry;
+	struct proc_dir_entry *dir;
 
-	snprintf(name, sizeof(name), "%u", target->inode);
-	target->host = proc_mkdir_mode(name, 0500, host_dir);
-	if (!target->host)
+	entry = entry_alloc(target, host_dir);
+	if (!entry)
 		return -ENOMEM;
-	err = add_host_files(target);
-	if (err)
-		nsgate_proc_remove_host(target);
-	return err;
+	snprintf(entry->name, sizeof(entry->name), "%u", target->inode);
+	if (is_leaving(host_dir, entry->name)) {
+		entry_put(entry);
+		return -EBUSY;
+	}
+	dir = proc_mkdir_mode(entry->name, 0500, host_dir);
+	if (!dir) {
+		entry_put(entry);
+		return -ENOMEM;
+	}
+	/* From here on it is taken away by nsgate_proc_remove_host(). */
+	target->host_view = entry;
+	return add_host_files(target, dir);
 }
 
 void nsgate_proc_remove_host(struct nsgate_target *target)
 {
-	proc_remove(target->host);
-	target->host = NULL;
+	schedule_removal(target->host_view, NULL);
+	target->host_view = NULL;
 }
 
 /* As for all of /proc/net: the initial one's, where there is no such user. */
@@ -572,51 +731,88 @@ static kgid_t root_gid(const struct net *net)
 	return gid_valid(gid) ? gid : GLOBAL_ROOT_GID;
 }
 
-static void remove_files(struct proc_dir_entry *dir, int n)
-{
-	while (n--)
-		remove_proc_entry(files[n].name, dir);
-}
-
-static int add_own_files(struct nsgate_target *target, struct net *net,
-			 struct proc_dir_entry *dir)
+static int add_own_file(struct nsgate_target *target, struct net *net,
+			struct proc_dir_entry *dir, int i)
 {
 	struct proc_dir_entry *file;
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		file = proc_create_data(files[i].name, 0440, dir,
-					&files[i].own_ops, target);
-		if (!file) {
-			remove_files(dir, i);
-			return -ENOMEM;
-		}
-		proc_set_user(file, root_uid(net), root_gid(net));
-	}
+	file = proc_create_data(files[i].name, 0440, dir, &files[i].own_ops,
+				target);
+	if (!file)
+		return -ENOMEM;
+	proc_set_user(file, root_uid(net), root_gid(net));
 	return 0;
 }
 
-/* In the initial network namespace both views share a directory. */
-int nsgate_proc_add_own(struct nsgate_target *target, struct net *net)
+static int add_own_dir(struct nsgate_target *target, struct net *net)
 {
-	struct proc_dir_entry *dir = host_dir;
-	int err;
+	struct nsgate_entry *entry;
+	struct proc_dir_entry *dir;
+	int i, err = 0;
 
-	if (!net_eq(net, &init_net)) {
-		dir = proc_net_mkdir(net, DIR_NAME, net->proc_net);
-		if (!dir)
-			return -ENOMEM;
+	entry = entry_alloc(target, net->proc_net);
+	if (!entry)
+		return -ENOMEM;
+	strscpy(entry->name, DIR_NAME, sizeof(entry->name));
+	if (is_leaving(net->proc_net, DIR_NAME)) {
+		entry_put(entry);
+		return -EBUSY;
 	}
-	err = add_own_files(target, net, dir);
-	if (err && dir != host_dir)
-		remove_proc_subtree(DIR_NAME, net->proc_net);
+	dir = proc_net_mkdir(net, DIR_NAME, net->proc_net);
+	if (!dir) {
+		entry_put(entry);
+		return -ENOMEM;
+	}
+	target->own_view = entry;
+	for (i = 0; !err && i < ARRAY_SIZE(files); i++)
+		err = add_own_file(target, net, dir, i);
 	return err;
 }
 
-void nsgate_proc_remove_own(struct net *net)
+/* In the initial network namespace both views share a directory. */
+static int add_own_to_host_dir(struct nsgate_target *target, int i)
 {
-	if (net_eq(net, &init_net))
-		remove_files(host_dir, ARRAY_SIZE(files));
-	else
-		remove_proc_subtree(DIR_NAME, net->proc_net);
+	struct nsgate_entry *entry;
+	int err;
+
+	entry = entry_alloc(target, host_dir);
+	if (!entry)
+		return -ENOMEM;
+	strscpy(entry->name, files[i].name, sizeof(entry->name));
+	err = is_leaving(host_dir, files[i].name) ? -EBUSY :
+	      add_own_file(target, &init_net, host_dir, i);
+	if (err) {
+		entry_put(entry);
+		return err;
+	}
+	entry->next = target->own_view;
+	target->own_view = entry;
+	return 0;
+}
+
+int nsgate_proc_add_own(struct nsgate_target *target, struct net *net)
+{
+	int i, err = 0;
+
+	if (!net_eq(net, &init_net))
+		return add_own_dir(target, net);
+	for (i = 0; !err && i < ARRAY_SIZE(files); i++)
+		err = add_own_to_host_dir(target, i);
+	return err;
+}
+
+void nsgate_proc_remove_own(struct nsgate_target *target, struct net *net)
+{
+	schedule_removal(target->own_view, net);
+	target->own_view = NULL;
+}
+
+void nsgate_proc_remove_own_dead(struct nsgate_target *target)
+{
+	struct nsgate_entry *entry = target->own_view;
+
+	/* There is one: the initial namespace doesn't die. */
+	remove_proc_subtree(entry->name, entry->parent);
+	target->own_view = NULL;
+	entry_put(entry);
 }

@@ -2,11 +2,25 @@
 /*
  * Targets: bind, release, and what happens when a namespace dies.
  *
- * A namespace holds one pointer of ours, its slot.  The slot of a target leads
- * to it from bind until it is released or the namespace is dead, and is not
- * changed by anybody who doesn't hold targets_lock.  We hold no reference to a
- * namespace other than while we bind to it, and while something of it is read,
- * or written, or taken away.
+ * A namespace holds one pointer of ours, its slot, which leads to its target
+ * from bind until release, or until the namespace is dead.
+ *
+ * A tenant, who is root in a target, decides how long the files of his own view
+ * are in use, how many devices there are, and how long it takes to unhook one.
+ * Nobody else may wait for that, so:
+ *
+ * - A bind holds requests_lock, and a reference to the namespace, while it hooks
+ *   the devices; other binds wait for it, deaths and births don't.
+ * - A release ends with what it must do at once: the target is in no list, its
+ *   slot is empty, and the names of its views are free.  Workers of nsgate_wq do
+ *   the rest, with a reference to the namespace: one unhooks the target, others
+ *   wait for readers of its views, and the last of them has it freed.
+ * - A death leaves the hooks in place, so that the gate stays closed.  Devices are
+ *   unhooked one by one as the kernel unregisters them, the rest by .exit.
+ *   The own view goes in .pre_exit.  Readers hold the namespace while they are in
+ *   our code, so that is not waited for.
+ * - A release that comes when a death has begun leaves the namespace to the death.
+ * - The removal of the module waits for all of that, and holds no lock.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -17,6 +31,8 @@
 #include <linux/slab.h>
 #include <linux/string_helpers.h>
 #include <linux/timekeeping.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
 #include "nsgate.h"
@@ -26,15 +42,24 @@
 unsigned int nsgate_target_net_id __read_mostly;
 static const struct nsgate_config *defaults; /* set once, by init */
 
+/* One bind or release at a time.  Outermost but for the lock of the parameter. */
+static DEFINE_MUTEX(requests_lock);
+
 /*
- * Protects the lists, their counts, and the life of every target.  Outermost
- * but for the lock of the parameter; .pre_exit and .exit take it, so nobody
- * who holds it may wait for a grace period.
+ * Protects the lists, their counts, the slots, and the names in the host view.
+ * .pre_exit and .exit take it, so whoever holds it takes no RTNL, and waits for
+ * no grace period.
  */
 static DEFINE_MUTEX(targets_lock);
 static LIST_HEAD(live_targets); /* oldest bind first, targets_lock */
 static LIST_HEAD(gone_targets); /* oldest death first, targets_lock */
 static unsigned int nr_live, nr_gone; /* targets_lock */
+static unsigned long nr_detached; /* since the module was loaded, targets_lock */
+
+struct workqueue_struct *nsgate_target_wq;
+static atomic_t nr_unfreed = ATOMIC_INIT(0); /* targets that are allocated */
+static atomic_t nr_unhooking = ATOMIC_INIT(0); /* releases under way */
+static DECLARE_WAIT_QUEUE_HEAD(progress); /* one of both has become 0 */
 
 /* What an inode that is being written means. */
 struct wanted {
@@ -169,25 +194,47 @@ static struct nsgate_target *find_target(const struct list_head *list,
 	return NULL;
 }
 
-static struct nsgate_target *target_alloc(struct net *net)
+static void target_free(struct nsgate_target *target)
+{
+	nsgate_flow_free(target->flow);
+	nsgate_meter_free(target->meter);
+	nsgate_gate_put(target->gate);
+	kfree(target);
+}
+
+static void count_down(atomic_t *count)
+{
+	if (atomic_dec_and_test(count))
+		wake_up_all(&progress);
+}
+
+/* A grace period has passed since the last reference was put. */
+static void target_free_work(struct work_struct *work)
+{
+	target_free(container_of(to_rcu_work(work), struct nsgate_target,
+				 free_work));
+	count_down(&nr_unfreed);
+}
+
+static void target_unhook_work(struct work_struct *work)
+{
+	struct nsgate_target *target = container_of(work, struct nsgate_target,
+						    unhook_work);
+
+	nsgate_hook_unregister(target, target->unhook_net);
+	put_net(target->unhook_net);
+	nsgate_target_put(target);
+	count_down(&nr_unhooking);
+}
+
+static int target_fill(struct nsgate_target *target, struct net *net)
 {
 	bool may_cut_off = !net_eq(net, &init_net) || defaults->gate_init_net;
-	struct nsgate_target *target;
 	int err;
 
-	target = kzalloc(sizeof(*target), GFP_KERNEL);
-	if (!target)
-		return ERR_PTR(-ENOMEM);
-	target->inode = net->ns.inum;
-	target->cookie = nsgate_net_cookie(net);
-	target->bound_at = ktime_get_boottime_seconds();
-	target->gone_at = UINT_MAX;
-
 	target->gate = nsgate_gate_alloc(may_cut_off, defaults->drop);
-	if (IS_ERR(target->gate)) {
-		err = PTR_ERR(target->gate);
-		goto err_target;
-	}
+	if (IS_ERR(target->gate))
+		return PTR_ERR(target->gate);
 	err = -ENOMEM;
 	target->meter = nsgate_meter_alloc();
 	if (!target->meter)
@@ -197,75 +244,101 @@ static struct nsgate_target *target_alloc(struct net *net)
 		if (!target->flow)
 			goto err_meter;
 	}
-	return target;
+	return 0;
 
 err_meter:
 	nsgate_meter_free(target->meter);
 err_gate:
 	nsgate_gate_put(target->gate);
-err_target:
-	kfree(target);
-	return ERR_PTR(err);
+	return err;
 }
 
-static void target_free(struct nsgate_target *target)
+/* The one reference that it begins with is that of its list. */
+static struct nsgate_target *target_alloc(struct net *net)
 {
-	nsgate_flow_free(target->flow);
-	nsgate_meter_free(target->meter);
-	nsgate_gate_put(target->gate);
-	kfree(target);
+	struct nsgate_target *target;
+	int err;
+
+	target = kzalloc(sizeof(*target), GFP_KERNEL);
+	if (!target)
+		return ERR_PTR(-ENOMEM);
+	err = target_fill(target, net);
+	if (err) {
+		kfree(target);
+		return ERR_PTR(err);
+	}
+	target->inode = net->ns.inum;
+	target->cookie = nsgate_net_cookie(net);
+	target->bound_at = ktime_get_boottime_seconds();
+	target->gone_at = UINT_MAX;
+	refcount_set(&target->refs, 1);
+	INIT_RCU_WORK(&target->free_work, target_free_work);
+	INIT_WORK(&target->unhook_work, target_unhook_work);
+	rcu_assign_pointer(target->net, net);
+	atomic_inc(&nr_unfreed);
+	return target;
+}
+
+/* NULL once the namespace is known to be dying, and after a release. */
+static struct net *target_net(const struct nsgate_target *target)
+{
+	return rcu_dereference_protected(target->net,
+					 lockdep_is_held(&targets_lock));
 }
 
 /* The host view has one place for an inode: the new target takes it over. */
-static int show_on_host(struct nsgate_target *target)
+static int add_views(struct nsgate_target *target, struct net *net)
 {
-	target->replaces = find_target(&gone_targets, target->inode);
-	if (target->replaces)
-		nsgate_proc_remove_host(target->replaces);
-	return nsgate_proc_add_host(target);
+	struct nsgate_target *gone;
+	int err;
+
+	gone = find_target(&gone_targets, target->inode);
+	if (gone)
+		nsgate_proc_remove_host(gone);
+	target->replaces = gone;
+	err = nsgate_proc_add_host(target);
+	if (err)
+		return err;
+	return nsgate_proc_add_own(target, net);
 }
 
-/* Undoes show_on_host(), as long as the bind isn't sure. */
-static void hide_on_host(struct nsgate_target *target)
+/* Undoes what add_views() did to the host view, as long as the bind isn't sure. */
+static void undo_host_view(struct nsgate_target *target)
 {
-	struct nsgate_target *old = target->replaces;
+	struct nsgate_target *gone = target->replaces;
 
 	nsgate_proc_remove_host(target);
-	if (old && nsgate_proc_add_host(old))
+	if (gone && nsgate_proc_add_host(gone))
 		pr_warn("no memory to go on showing net:[%u], which is gone\n",
-			old->inode);
-}
-
-static void remove_own_view(struct work_struct *work)
-{
-	struct nsgate_target *target = container_of(work, struct nsgate_target,
-						    hide);
-
-	nsgate_proc_remove_own(target->hidden_from);
-	put_net(target->hidden_from);
+			gone->inode);
 }
 
 /*
- * Readers of the own view decide how long they read: each target waits for its own,
- * with no lock, and bury() for all of them.  While they read they keep the namespace
- * alive, so if it is dead there are none.
+ * Has the workers take from the namespace what it has of the target.  The hooks
+ * have a reference to the target of their own.
  */
-static void hide_own_view(struct nsgate_target *target, struct net *net)
+static void detach(struct nsgate_target *target, struct net *net)
 {
-	target->hidden_from = maybe_get_net(net);
-	if (!target->hidden_from) {
-		nsgate_proc_remove_own(net);
-		return;
-	}
-	INIT_WORK(&target->hide, remove_own_view);
-	schedule_work(&target->hide);
+	RCU_INIT_POINTER(target->net, NULL);
+	nsgate_proc_remove_own(target, net);
+	target->unhook_net = get_net(net);
+	nr_detached++;
+	atomic_inc(&nr_unhooking);
+	queue_work(nsgate_target_wq, &target->unhook_work);
 }
 
-/*
- * What it returns counts already, but is in no list and can be undone.  One
- * that it could not hook may have had a packet in a hook all the same.
- */
-static struct nsgate_target *bind_net(struct net *net, struct list_head *dead)
+/* Undoes add_target(), however far that got. */
+static void undo_bind(struct nsgate_target *target, struct net *net)
+{
+	mutex_lock(&targets_lock);
+	undo_host_view(target);
+	detach(target, net);
+	mutex_unlock(&targets_lock);
+	nsgate_target_put(target);
+}
+
+/* What it puts in @added counts already, but is in no slot and can be undone. */
+static int add_target(struct net *net, struct list_head *added)
 {
 	struct nsgate_target *target;
 	int err;
@@ -275,180 +348,195 @@ static struct nsgate_target *bind_net(struct net *net, struct list_head *dead)
 		err = PTR_ERR(target);
 		goto err_alloc;
 	}
-	rcu_assign_pointer(target->net, net);
-	err = show_on_host(target);
+	nsgate_target_get(target); /* for the hooks */
+	mutex_lock(&targets_lock);
+	err = add_views(target, net);
+	mutex_unlock(&targets_lock);
 	if (err)
-		goto err_host;
-	err = nsgate_proc_add_own(target, net);
-	if (err)
-		goto err_host;
+		goto err_target;
 	err = nsgate_hook_register(target, net);
 	if (err)
-		goto err_own;
-	target->slot = nsgate_target_slot(net);
-	WRITE_ONCE(target->slot->target, target);
-	return target;
+		goto err_target;
+	list_add_tail(&target->list, added);
+	return 0;
 
-err_own:
-	hide_own_view(target, net);
-	hide_on_host(target);
-	list_add_tail(&target->list, dead);
-	goto err_alloc;
-err_host:
-	hide_on_host(target);
-	target_free(target);
+err_target:
+	undo_bind(target, net);
 err_alloc:
 	pr_err("inode: net:[%u] can't be bound: error %d\n", net->ns.inum, err);
-	return ERR_PTR(err);
+	return err;
 }
 
-static struct net *net_of(const struct nsgate_target *target)
+/*
+ * Frees the slot for the next bind, unless the namespace is dying: then there is
+ * none, and .pre_exit and .exit find their target in it.
+ */
+static void release(struct nsgate_target *target)
 {
-	return rcu_dereference_protected(target->net,
-					 lockdep_is_held(&targets_lock));
-}
+	struct net *net = target_net(target);
 
-/* No packet enters its hooks any more, and the namespace knows it no more. */
-static void detach(struct nsgate_target *target)
-{
-	struct net *net = net_of(target);
-
-	if (net) {
-		nsgate_hook_unregister(target, net);
-		hide_own_view(target, net);
-	}
-	if (!target->slot)
-		return;
-	/*
-	 * Once .pre_exit sees that there is no target it doesn't wait for us,
-	 * and the namespace is freed: this comes last.
-	 */
-	smp_store_release(&target->slot->target, NULL);
-}
-
-/* The caller frees what is in @dead when packets have left the hooks. */
-static void release(struct nsgate_target *target, struct list_head *dead)
-{
-	if (net_of(target))
+	list_del(&target->list);
+	if (net)
 		nr_live--;
 	else
 		nr_gone--;
+	target->released = true;
 	nsgate_proc_remove_host(target);
-	detach(target);
-	list_move_tail(&target->list, dead);
+	net = net ? maybe_get_net(net) : NULL;
+	if (net) {
+		WRITE_ONCE(nsgate_target_slot(net)->target, NULL);
+		detach(target, net);
+		put_net(net);
+	}
 	pr_info("released net:[%u], cookie %llu\n", target->inode,
 		target->cookie);
+	nsgate_target_put(target);
 }
 
 /* From here on the bind can't be undone, but only be released. */
-static void adopt(struct nsgate_target *target, struct list_head *dead)
+static void commit_bind(struct nsgate_target *target)
 {
-	list_add_tail(&target->list, &live_targets);
+	list_move_tail(&target->list, &live_targets);
 	nr_live++;
+	WRITE_ONCE(nsgate_target_slot(target_net(target))->target, target);
 	pr_info("bound to net:[%u], cookie %llu\n", target->inode,
 		target->cookie);
 	if (target->replaces)
-		release(target->replaces, dead);
+		release(target->replaces);
 	target->replaces = NULL;
 	if (nr_live + nr_gone > TARGETS_MAX)
 		release(list_first_entry(&gone_targets, struct nsgate_target,
-					 list), dead);
+					 list));
 }
 
-static int bind_one(const struct request *req, struct list_head *dead)
+static void commit_binds(struct list_head *added)
+{
+	struct nsgate_target *target, *next;
+
+	list_for_each_entry_safe(target, next, added, list)
+		commit_bind(target);
+}
+
+static int bind_one(const struct request *req)
 {
 	struct net *net = req->wanted[0].net;
-	struct nsgate_target *target;
+	LIST_HEAD(added);
+	bool full;
+	int err;
 
+	mutex_lock(&targets_lock);
+	full = nr_live == TARGETS_MAX;
+	mutex_unlock(&targets_lock);
 	if (nsgate_target_slot(net)->target)
 		return 0;
-	if (nr_live == TARGETS_MAX) {
+	if (full) {
 		pr_err("inode: %u would be one more than %u targets\n",
 		       req->wanted[0].inode, TARGETS_MAX);
 		return -E2BIG;
 	}
-	target = bind_net(net, dead);
-	if (IS_ERR(target))
-		return PTR_ERR(target);
-	adopt(target, dead);
+	err = add_target(net, &added);
+	if (err)
+		return err;
+	mutex_lock(&targets_lock);
+	commit_binds(&added);
+	mutex_unlock(&targets_lock);
 	return 0;
 }
 
-static int release_one(const struct request *req, struct list_head *dead)
+static int release_one(const struct request *req)
 {
 	u32 inode = req->wanted[0].inode;
 	struct nsgate_target *target;
+	int err = 0;
 
+	mutex_lock(&targets_lock);
 	target = find_target(&live_targets, inode);
 	if (!target)
 		target = find_target(&gone_targets, inode);
-	if (!target) {
+	if (target) {
+		release(target);
+	} else {
 		pr_err("inode: %u is no target\n", inode);
-		return -ENXIO;
+		err = -ENXIO;
 	}
-	release(target, dead);
-	return 0;
+	mutex_unlock(&targets_lock);
+	return err;
 }
 
-/* Undoes bind_net(); the caller frees what is in @dead as for release(). */
-static void unbind(struct nsgate_target *target, struct list_head *dead)
-{
-	detach(target);
-	hide_on_host(target);
-	list_move_tail(&target->list, dead);
-}
-
-/* Puts those that are bound anew in @fresh, and marks those that stay. */
-static int bind_missing(const struct request *req, struct list_head *fresh,
-			struct list_head *dead)
+/* Only requests change the slot of a namespace that they hold. */
+static void mark_listed(const struct request *req)
 {
 	struct nsgate_target *target;
 	unsigned int i;
 
+	mutex_lock(&targets_lock);
 	list_for_each_entry(target, &live_targets, list)
-		target->keep = false;
+		target->listed = false;
 	for (i = 0; i < req->count; i++) {
 		target = nsgate_target_slot(req->wanted[i].net)->target;
-		if (target) {
-			target->keep = true;
+		if (target)
+			target->listed = true;
+	}
+	mutex_unlock(&targets_lock);
+}
+
+static int add_missing(const struct request *req, struct list_head *added)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < req->count; i++) {
+		if (nsgate_target_slot(req->wanted[i].net)->target)
 			continue;
-		}
-		target = bind_net(req->wanted[i].net, dead);
-		if (IS_ERR(target))
-			return PTR_ERR(target);
-		list_add_tail(&target->list, fresh);
+		err = add_target(req->wanted[i].net, added);
+		if (err)
+			return err;
 	}
 	return 0;
 }
 
-static int replace_all(const struct request *req, struct list_head *dead)
+static void undo_binds(struct list_head *added)
 {
 	struct nsgate_target *target, *next;
-	LIST_HEAD(fresh);
+	struct net *net;
+
+	list_for_each_entry_safe(target, next, added, list) {
+		list_del(&target->list);
+		/* The request holds it, so it doesn't die. */
+		net = rcu_dereference_protected(target->net, true);
+		undo_bind(target, net);
+	}
+}
+
+static int replace_all(const struct request *req)
+{
+	struct nsgate_target *target, *next;
+	LIST_HEAD(added);
 	int err;
 
-	err = bind_missing(req, &fresh, dead);
+	mark_listed(req);
+	err = add_missing(req, &added);
 	if (err) {
-		list_for_each_entry_safe(target, next, &fresh, list)
-			unbind(target, dead);
+		undo_binds(&added);
 		return err;
 	}
+	mutex_lock(&targets_lock);
 	list_for_each_entry_safe(target, next, &live_targets, list) {
-		if (!target->keep)
-			release(target, dead);
+		if (!target->listed)
+			release(target);
 	}
 	/* Those that are replaced are among them. */
 	list_for_each_entry_safe(target, next, &gone_targets, list)
-		release(target, dead);
-	list_for_each_entry_safe(target, next, &fresh, list) {
+		release(target);
+	list_for_each_entry(target, &added, list)
 		target->replaces = NULL;
-		adopt(target, dead);
-	}
+	commit_binds(&added);
+	mutex_unlock(&targets_lock);
 	return 0;
 }
 
 /* Both families of a hook of IP together. */
-static struct nsgate_count count_all(const struct nsgate_target *target,
+static struct nsgate_count sum_both_families(const struct nsgate_target *target,
 				     unsigned int hook)
 {
 	struct nsgate_sum sum[NSGATE_PROTOS];
@@ -466,13 +554,13 @@ static struct nsgate_count count_all(const struct nsgate_target *target,
 	return all;
 }
 
-static void log_final(const struct nsgate_target *target)
+static void log_final_totals(const struct nsgate_target *target)
 {
 	struct nsgate_count count[NF_INET_NUMHOOKS];
 	int hook;
 
 	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++)
-		count[hook] = count_all(target, hook);
+		count[hook] = sum_both_families(target, hook);
 	pr_info("net:[%u], cookie %llu, is gone; packets/bytes: prerouting %llu/%llu input %llu/%llu forward %llu/%llu output %llu/%llu postrouting %llu/%llu\n",
 		target->inode, target->cookie,
 		count[NF_INET_PRE_ROUTING].packets,
@@ -487,44 +575,25 @@ static void log_final(const struct nsgate_target *target)
 		count[NF_INET_POST_ROUTING].bytes);
 }
 
-/* Frees targets that were released once no packet is in their hooks. */
-static void bury(struct list_head *dead)
-{
-	struct nsgate_target *target, *next;
-
-	if (list_empty(dead))
-		return;
-	list_for_each_entry(target, dead, list) {
-		if (target->hidden_from)
-			flush_work(&target->hide);
-	}
-	synchronize_net();
-	list_for_each_entry_safe(target, next, dead, list) {
-		/* Released after .pre_exit, so that .exit won't find it. */
-		if (target->slot && !rcu_access_pointer(target->net))
-			log_final(target);
-		target_free(target);
-	}
-}
-
 static int carry_out(const struct request *req)
 {
-	LIST_HEAD(dead);
 	int err;
 
-	mutex_lock(&targets_lock);
+	mutex_lock(&requests_lock);
 	switch (req->verb) {
 	case BIND:
-		err = bind_one(req, &dead);
+		err = bind_one(req);
 		break;
 	case RELEASE:
-		err = release_one(req, &dead);
+		err = release_one(req);
 		break;
 	default:
-		err = replace_all(req, &dead);
+		err = replace_all(req);
 	}
+	mutex_lock(&targets_lock);
+	nsgate_proc_await_names();
 	mutex_unlock(&targets_lock);
-	bury(&dead);
+	mutex_unlock(&requests_lock);
 	return err;
 }
 
@@ -533,6 +602,16 @@ void nsgate_target_release_all(void)
 	static const struct request none = { .verb = REPLACE };
 
 	carry_out(&none);
+	wait_event(progress, !atomic_read(&nr_unfreed));
+}
+
+/* The most that a release is waited for by those who need not. */
+#define SETTLE_TIMEOUT (2 * HZ)
+
+void nsgate_target_settle(void)
+{
+	wait_event_interruptible_timeout(progress, !atomic_read(&nr_unhooking),
+					 SETTLE_TIMEOUT);
 }
 
 static int write_request(struct request *req, char *text)
@@ -549,9 +628,10 @@ static int write_request(struct request *req, char *text)
 	return err;
 }
 
-int nsgate_target_write(const char *text)
+int nsgate_target_write(const char *text, bool *released)
 {
 	struct request *req;
+	unsigned long before = READ_ONCE(nr_detached);
 	int err = -ENOMEM;
 	char *copy;
 
@@ -561,6 +641,7 @@ int nsgate_target_write(const char *text)
 		err = write_request(req, copy);
 	kfree(req);
 	kfree(copy);
+	*released = READ_ONCE(nr_detached) != before;
 	return err;
 }
 
@@ -580,62 +661,55 @@ int nsgate_target_read(char *buf)
 	return len + scnprintf(buf + len, PAGE_SIZE - len, "\n");
 }
 
-/* A target is freed a grace period after its slot was cleared. */
-static bool has_policy(const struct nsgate_net *slot)
+/* The figures go on being read, and may still change until .exit. */
+static struct nsgate_target *mark_gone(struct nsgate_net *slot)
 {
-	const struct nsgate_target *target;
-	bool gated;
+	struct nsgate_target *target;
 
-	rcu_read_lock();
-	target = READ_ONCE(slot->target);
-	gated = target && rcu_access_pointer(target->gate->policy);
-	rcu_read_unlock();
-	return gated;
+	mutex_lock(&targets_lock);
+	target = slot->target;
+	if (!target)
+		goto out;
+	WRITE_ONCE(target->gone_at, ktime_get_boottime_seconds());
+	RCU_INIT_POINTER(target->net, NULL);
+	if (target->released)
+		goto out;
+	list_move_tail(&target->list, &gone_targets);
+	nr_live--;
+	nr_gone++;
+out:
+	mutex_unlock(&targets_lock);
+	return target;
 }
 
 /*
- * The namespace dies: nobody holds it, so no bind can come in between, and
- * what a release takes away from it is gone before its slot is cleared.  It goes
- * on to forward packets until its devices are gone, which is long after the gate.
+ * The namespace dies: nobody holds it, so no bind can come in between, and no
+ * release empties its slot.  It goes on to forward packets until its devices
+ * are gone, so the hooks stay, and the gate with them.
  */
 static void __net_exit target_net_pre_exit(struct net *net)
 {
 	struct nsgate_net *slot = nsgate_target_slot(net);
 	struct nsgate_target *target;
 
-	/* Pairs with detach(). */
-	if (!smp_load_acquire(&slot->target))
+	if (!READ_ONCE(slot->target))
 		return;
-	if (has_policy(slot))
-		nsgate_hook_close_devices(net);
-	mutex_lock(&targets_lock);
-	target = slot->target;
-	if (target) {
-		nsgate_hook_unregister(target, net);
-		nsgate_proc_remove_own(net);
-		WRITE_ONCE(target->gone_at, ktime_get_boottime_seconds());
-		RCU_INIT_POINTER(target->net, NULL);
-		list_move_tail(&target->list, &gone_targets);
-		nr_live--;
-		nr_gone++;
-	}
-	mutex_unlock(&targets_lock);
+	target = mark_gone(slot);
+	nsgate_proc_remove_own_dead(target);
 }
 
-/* A grace period has passed since .pre_exit: the figures are final. */
+/* No device is left, and no packet: the figures are final. */
 static void __net_exit target_net_exit(struct net *net)
 {
 	struct nsgate_net *slot = nsgate_target_slot(net);
+	struct nsgate_target *target = slot->target;
 
-	/* Pairs with detach(). */
-	if (!smp_load_acquire(&slot->target))
+	if (!target)
 		return;
-	mutex_lock(&targets_lock);
-	if (slot->target) {
-		log_final(slot->target);
-		slot->target->slot = NULL;
-	}
-	mutex_unlock(&targets_lock);
+	nsgate_hook_unregister(target, net);
+	log_final_totals(target);
+	slot->target = NULL;
+	nsgate_target_put(target);
 }
 
 static struct pernet_operations target_net_ops = {
@@ -647,11 +721,21 @@ static struct pernet_operations target_net_ops = {
 
 int nsgate_target_init(const struct nsgate_config *config)
 {
+	int err;
+
 	defaults = config;
-	return register_pernet_subsys(&target_net_ops);
+	nsgate_target_wq = alloc_workqueue("nsgate", WQ_UNBOUND, 0);
+	if (!nsgate_target_wq)
+		return -ENOMEM;
+	err = register_pernet_subsys(&target_net_ops);
+	if (err)
+		destroy_workqueue(nsgate_target_wq);
+	return err;
 }
 
 void nsgate_target_exit(void)
 {
 	unregister_pernet_subsys(&target_net_ops);
+	/* What has counted the last target down may still be about to return. */
+	destroy_workqueue(nsgate_target_wq);
 }

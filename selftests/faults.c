@@ -15,7 +15,7 @@
  *   write FILE TEXT UNDO       in one write; UNDO is what undoes it
  *   inherit INODE              bind a namespace that has the number of a dead target
  *   read FILE                  open it and read it all
- *   device                     make a tun device in NETNS
+ *   device                     make a tun device in NETNS, and set it up
  *
  * Prints how many chances there were, and how many of them gave an error. It
  * ends with 1, and says why, if something is not as it must be.
@@ -337,7 +337,11 @@ static long make_device(void)
 		.ifr_flags = IFF_TUN | IFF_NO_PI,
 	};
 
-	return ioctl(fd, TUNSETIFF, &request);
+	if (ioctl(fd, TUNSETIFF, &request))
+		return -1;
+	/* Here it gets the hooks that it may not have got when it came. */
+	request.ifr_flags = IFF_UP;
+	return ioctl(udp4, SIOCSIFFLAGS, &request);
 }
 
 static unsigned long long ingress_packets(void)
@@ -363,11 +367,8 @@ static void use_device(void)
 	static const unsigned char packet[20] = {
 		0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1,
 	};
-	struct ifreq request = { .ifr_name = "x0", .ifr_flags = IFF_UP };
 	unsigned long long before;
 
-	if (ioctl(udp4, SIOCSIFFLAGS, &request))
-		fail("the device doesn't get up: %s", strerror(errno));
 	before = ingress_packets();
 	if (write(fd, packet, sizeof(packet)) != sizeof(packet))
 		fail("the device doesn't take a packet: %s", strerror(errno));

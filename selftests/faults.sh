@@ -131,7 +131,7 @@ loading()
 	insmod "$inject"
 	walk_memory "load" "${load[@]}"
 	rmmod inject
-	walk_functions "load" register_pernet_subsys:-12:12 proc_create_single_data:0:12 \
+	walk_functions "load" register_pernet_subsys:-12:12 \
 		"${bind_functions[@]}" -- "${load[@]}"
 }
 
@@ -192,15 +192,12 @@ reading()
 		name=${file/#"$HOST_VIEW/$inode"/host}
 		walk_memory "read ${name/#*"$tenant/net/nsgate"/own}" read "$file"
 	done
-	walk_functions "read flows" __seq_open_private:0:12 -- read "$HOST_VIEW/$inode/flows"
-	walk_functions "read gate" single_open:-12:12 -- read "$HOST_VIEW/$inode/gate"
 }
 
 device_comes()
 {
 	bind "$inode"
 	walk_memory "a device comes" device
-	walk_functions "a device comes" nf_register_net_hooks:-7:7 -- device
 }
 
 # hooks_of DEVICE: how many of ours stand there.
@@ -222,7 +219,8 @@ fail_hooks()
 	return $status
 }
 
-# Linux moves a device whatever we say. What has no hooks doesn't get up.
+# Linux moves a device whatever we say, and others have to hear of that. What has
+# no hooks doesn't get up.
 device_moves()
 {
 	local mark status=0
@@ -233,6 +231,10 @@ device_moves()
 	fail_hooks ip -n "$rest" link set m0 netns "$target"
 	log_since "$mark" | grep -q "device m0 of net:\[$inode\] can't be hooked: error -12" ||
 		check_err $? "the log doesn't tell"
+	in_ns "$target" test -d /proc/sys/net/ipv4/conf/m0 ||
+		check_err $? "IPv4 doesn't know the device"
+	in_ns "$target" test -d /proc/sys/net/ipv6/conf/m0 ||
+		check_err $? "IPv6 doesn't know the device"
 	fail_hooks ip -n "$target" link set m0 up 2>/dev/null || status=$?
 	check_fail $status "a device got up without hooks"
 	check_equal "hooks of a device that is down" 0 "$(hooks_of m0)"

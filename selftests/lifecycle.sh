@@ -368,7 +368,7 @@ owned_by_user()
 
 reader_stalls()
 {
-	local stalled mortal other reader releaser cookie stall='' status=0
+	local stalled mortal other reader remover cookie stall='' status=0
 	local -a numbers cookies=()
 
 	setup_program stall
@@ -392,19 +392,25 @@ reader_stalls()
 	check_equal "status of what is read" live "$(target_state "${numbers[0]}" status)"
 	log_test "a read that doesn't end holds up no namespace but its own"
 
-	write_inode "" &
-	releaser=$!
-	busywait $BUSYWAIT_TIMEOUT is_waiting_at flush_work $releaser ||
-		check_err $? "the release doesn't wait for the reader"
+	write_inode "-${numbers[0]}"
+	[[ ! -e $HOST_VIEW/${numbers[0]} ]] || check_err 1 "it is in the host view after the release"
+	write_inode "+${numbers[0]}"
+	check_equal "status of what was bound again" live "$(target_state "${numbers[0]}" status)"
 	cleanup_ns "$other"
 	busywait $BUSYWAIT_TIMEOUT is_dead "${cookies[2]}" || check_err $? "the other lives on"
+	is_waiting_at handle_userfault $reader || check_err 1 "the reader doesn't wait any more"
+	log_test "no release and no bind waits for a read"
+
+	rmmod nsgate &
+	remover=$!
+	busywait $BUSYWAIT_TIMEOUT is_waiting_at nsgate_target_release_all $remover ||
+		check_err $? "the removal doesn't wait for the reader"
 	kill $reader
 	wait $reader || true
 	status=0
-	wait $releaser || status=$?
-	check_err $status "release"
-	busywait $BUSYWAIT_TIMEOUT is_dead "${cookies[0]}" || check_err $? "it lives on"
-	log_test "a release waits for reads, and nobody else for that"
+	wait $remover || status=$?
+	check_err $status "rmmod"
+	log_test "the removal of the module alone waits for a read"
 }
 
 checktool "ping -V" "run ping"
