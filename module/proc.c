@@ -3,12 +3,12 @@
  * /proc/net/nsgate: formatting and permission only.
  *
  * A file gets at its target by what it was created with, never by who reads
- * it.  An open file doesn't keep a namespace alive: removing an entry waits
- * for the readers that are in it, and later reads fail.  So no reader may wait
- * for somebody who removes entries.  But how long a read takes is up to the
- * reader, whose memory may be a file of a file system of his own.  In the own
- * view, where anybody may be root, it does keep the namespace alive: nobody
- * shall have to wait for such a reader before a namespace can go.
+ * it.  An open file doesn't keep a namespace alive: once an entry is removed, reads
+ * fail.  But the removal waits for reads that have begun, and how long those take
+ * is up to the reader: his memory may be a file of a file system of his own, and
+ * he may have no CPU time.  In the own view, where anybody may be root, a reader
+ * therefore holds the namespace while he runs our code, so that no death waits for
+ * him.  A release leaves readers of both views to workers.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -17,17 +17,21 @@
 #include <linux/filter.h>
 #include <linux/in.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/nsproxy.h>
 #include <linux/proc_fs.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string_helpers.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 #include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
@@ -36,6 +40,154 @@
 #define DIR_NAME "nsgate"
 
 static struct proc_dir_entry *host_dir;
+
+/**
+ * struct look - what a file said at one moment
+ * @lock: one reader of an open file at a time
+ * @seq: the text: what is written to it with seq_printf() and its like, which
+ *	need no more than its @buf, @size and @count
+ * @free_work: frees it
+ *
+ * A read at offset 0 takes a look, and reads at other offsets go on in it. So the
+ * lines of a shell's "while read line", which seeks back after each block, agree.
+ */
+struct look {
+	struct mutex lock; /* protects @seq */
+	struct seq_file seq;
+	struct work_struct free_work;
+};
+
+/* The memory is the reader's, and so is the time that it takes to free it. */
+static void look_free_work(struct work_struct *work)
+{
+	struct look *look = container_of(work, struct look, free_work);
+
+	kvfree(look->seq.buf);
+	kfree(look);
+}
+
+static struct look *look_of(struct file *file)
+{
+	struct look *look;
+	void *other;
+
+	/* Pairs with cmpxchg() below, of another reader of the open file. */
+	look = smp_load_acquire(&file->private_data);
+	if (look)
+		return look;
+	look = kzalloc(sizeof(*look), GFP_KERNEL_ACCOUNT);
+	if (!look)
+		return NULL;
+	mutex_init(&look->lock);
+	look->seq.private = pde_data(file_inode(file));
+	INIT_WORK(&look->free_work, look_free_work);
+	other = cmpxchg(&file->private_data, NULL, look);
+	if (!other)
+		return look;
+	kfree(look);
+	return other;
+}
+
+/* Makes room for more text, and keeps what is there. */
+static int grow_text(struct seq_file *seq)
+{
+	size_t size = seq->size ? 2 * seq->size : PAGE_SIZE;
+	char *buf;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (size > INT_MAX)
+		return -ENOMEM;
+	buf = kvmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!buf)
+		return -ENOMEM;
+	if (seq->count)
+		memcpy(buf, seq->buf, seq->count);
+	kvfree(seq->buf);
+	seq->buf = buf;
+	seq->size = size;
+	return 0;
+}
+
+typedef int show_fn(struct seq_file *seq, void *v);
+
+/* Appends what @show has to say of @v. */
+static int show_whole(struct seq_file *seq, show_fn *show, void *v)
+{
+	size_t count = seq->count;
+	int err;
+
+	for (;;) {
+		err = show(seq, v);
+		if (err || !seq_has_overflowed(seq))
+			return err;
+		seq->count = count;
+		err = grow_text(seq);
+		if (err)
+			return err;
+	}
+}
+
+static int take_look(struct seq_file *seq, show_fn *show)
+{
+	int err;
+
+	seq->count = 0;
+	err = show_whole(seq, show, NULL);
+	if (!err)
+		return 0;
+	kvfree(seq->buf);
+	seq->buf = NULL;
+	seq->size = 0;
+	seq->count = 0;
+	return err;
+}
+
+#define COPY_MAX SZ_64K /* bytes, before others get the CPU */
+
+static ssize_t copy_text(const struct seq_file *seq, struct kiocb *iocb,
+			 struct iov_iter *to)
+{
+	size_t len, copied, done = 0;
+
+	while (iocb->ki_pos < seq->count && iov_iter_count(to)) {
+		len = min3(seq->count - (size_t)iocb->ki_pos,
+			   iov_iter_count(to), (size_t)COPY_MAX);
+		copied = copy_to_iter(seq->buf + iocb->ki_pos, len, to);
+		iocb->ki_pos += copied;
+		done += copied;
+		if (copied < len)
+			return done ?: -EFAULT;
+		cond_resched();
+	}
+	return done;
+}
+
+static ssize_t look_read(struct kiocb *iocb, struct iov_iter *to, show_fn *show)
+{
+	struct look *look = look_of(iocb->ki_filp);
+	ssize_t ret = 0;
+
+	if (!look)
+		return -ENOMEM;
+	if (mutex_lock_killable(&look->lock))
+		return -EINTR;
+	if (!iocb->ki_pos || !look->seq.buf)
+		ret = take_look(&look->seq, show);
+	if (!ret)
+		ret = copy_text(&look->seq, iocb, to);
+	mutex_unlock(&look->lock);
+	return ret;
+}
+
+static int look_release(struct inode *inode, struct file *file)
+{
+	struct look *look = file->private_data;
+
+	if (look)
+		queue_work(nsgate_target_wq, &look->free_work);
+	return 0;
+}
 
 static unsigned int count_devices(struct net *net)
 {
@@ -207,31 +359,6 @@ static int stats_show(struct seq_file *seq, void *v)
 	return 0;
 }
 
-/* What was so when the file was opened. */
-struct flows {
-	struct nsgate_flow_row *rows;
-	int count;
-};
-
-static void *flows_start(struct seq_file *seq, loff_t *pos)
-{
-	const struct flows *flows = seq->private;
-
-	if (!*pos)
-		return SEQ_START_TOKEN;
-	return *pos <= flows->count ? flows->rows + *pos - 1 : NULL;
-}
-
-static void *flows_next(struct seq_file *seq, void *v, loff_t *pos)
-{
-	++*pos;
-	return flows_start(seq, pos);
-}
-
-static void flows_stop(struct seq_file *seq, void *v)
-{
-}
-
 /* NULL for what has none. */
 static const char *protocol_name(u8 protocol)
 {
@@ -278,14 +405,10 @@ static void show_end(struct seq_file *seq, const struct nsgate_flow_key *key,
 		seq_printf(seq, ":%u", ntohs(key->ports[end]));
 }
 
-static int flows_show(struct seq_file *seq, void *v)
+static int flow_show(struct seq_file *seq, void *v)
 {
 	const struct nsgate_flow_row *row = v;
 
-	if (v == SEQ_START_TOKEN) {
-		seq_puts(seq, "family proto source destination packets bytes age_ms idle_ms\n");
-		return 0;
-	}
 	seq_puts(seq, row->key.flags & NSGATE_FLOW_IPV6 ? "ipv6 " : "ipv4 ");
 	show_protocol(seq, row->key.protocol);
 	show_end(seq, &row->key, 0);
@@ -295,36 +418,29 @@ static int flows_show(struct seq_file *seq, void *v)
 	return 0;
 }
 
-static const struct seq_operations flows_seq_ops = {
-	.start = flows_start,
-	.next = flows_next,
-	.stop = flows_stop,
-	.show = flows_show,
-};
-
-static int flows_open(struct inode *inode, struct file *file)
+static int flows_header_show(struct seq_file *seq, void *v)
 {
-	const struct nsgate_target *target = pde_data(inode);
-	struct flows *flows;
-
-	flows = __seq_open_private(file, &flows_seq_ops, sizeof(*flows));
-	if (!flows)
-		return -ENOMEM;
-	flows->count = nsgate_flow_snapshot(target->flow, &flows->rows);
-	if (flows->count < 0) {
-		seq_release_private(inode, file);
-		return -ENOMEM;
-	}
+	seq_puts(seq, "family proto source destination packets bytes age_ms idle_ms\n");
 	return 0;
 }
 
-static int flows_release(struct inode *inode, struct file *file)
+/* There may be a great many: the text grows as it is written. */
+static int flows_show(struct seq_file *seq, void *v)
 {
-	struct seq_file *seq = file->private_data;
-	struct flows *flows = seq->private;
+	const struct nsgate_target *target = seq->private;
+	struct nsgate_flow_row *rows;
+	int i, count, err;
 
-	kvfree(flows->rows);
-	return seq_release_private(inode, file);
+	count = nsgate_flow_snapshot(target->flow, &rows);
+	if (count < 0)
+		return count;
+	err = show_whole(seq, flows_header_show, NULL);
+	for (i = 0; !err && i < count; i++) {
+		err = show_whole(seq, flow_show, &rows[i]);
+		cond_resched();
+	}
+	kvfree(rows);
+	return err;
 }
 
 /*
@@ -370,7 +486,7 @@ static int gate_open(struct inode *inode, struct file *file)
 		if (err)
 			return err;
 	}
-	return single_open(file, gate_show, pde_data(inode));
+	return 0;
 }
 
 /* Fails if the namespace is dead, or will be soon. */
@@ -441,43 +557,71 @@ static ssize_t gate_write(struct file *file, const char __user *buf, size_t len,
 	return len;
 }
 
-static const struct proc_ops gate_proc_ops = {
-	.proc_open = gate_open,
-	.proc_read = seq_read,
-	.proc_write = gate_write,
-	.proc_lseek = seq_lseek,
-	.proc_release = single_release,
-};
-
-static int state_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, state_show, pde_data(inode));
-}
-
-static int stats_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, stats_show, pde_data(inode));
-}
-
-/* Fails as if the file were gone already where that is only a matter of time. */
-static ssize_t own_read_iter(struct kiocb *iocb, struct iov_iter *to)
+/*
+ * Fails as if the file were gone already where that is only a matter of time.
+ * No .proc_open: what would be done there, no death could do without.
+ */
+static ssize_t own_look_read(struct kiocb *iocb, struct iov_iter *to,
+			     show_fn *show)
 {
 	struct net *net = get_target_net(pde_data(file_inode(iocb->ki_filp)));
-	ssize_t len;
+	ssize_t ret;
 
 	if (!net)
 		return -EIO;
-	len = seq_read_iter(iocb, to);
+	ret = look_read(iocb, to, show);
 	put_net(net);
-	return len;
+	return ret;
 }
 
-#define FILE_OPS(open, read_iter, release) {	\
-	.proc_open = (open),			\
-	.proc_read_iter = (read_iter),		\
-	.proc_lseek = seq_lseek,		\
-	.proc_release = (release),		\
+static loff_t own_lseek(struct file *file, loff_t offset, int whence)
+{
+	struct net *net = get_target_net(pde_data(file_inode(file)));
+	loff_t ret;
+
+	if (!net)
+		return -EINVAL;
+	ret = no_seek_end_llseek(file, offset, whence);
+	put_net(net);
+	return ret;
 }
+
+#define DEFINE_READ(name, read)						\
+static ssize_t name##_##read(struct kiocb *iocb, struct iov_iter *to)	\
+{									\
+	return read(iocb, to, name##_show);				\
+}
+
+#define HOST_OPS(name) {				\
+	.proc_read_iter = name##_look_read,		\
+	.proc_lseek = no_seek_end_llseek,		\
+	.proc_release = look_release,			\
+}
+
+#define OWN_OPS(name) {					\
+	.proc_read_iter = name##_own_look_read,		\
+	.proc_lseek = own_lseek,			\
+	.proc_release = look_release,			\
+}
+
+DEFINE_READ(namespaces, look_read)
+DEFINE_READ(gate, look_read)
+DEFINE_READ(state, look_read)
+DEFINE_READ(state, own_look_read)
+DEFINE_READ(stats, look_read)
+DEFINE_READ(stats, own_look_read)
+DEFINE_READ(flows, look_read)
+DEFINE_READ(flows, own_look_read)
+
+static const struct proc_ops namespaces_ops = HOST_OPS(namespaces);
+
+static const struct proc_ops gate_ops = {
+	.proc_open = gate_open,
+	.proc_read_iter = gate_look_read,
+	.proc_write = gate_write,
+	.proc_lseek = no_seek_end_llseek,
+	.proc_release = look_release,
+};
 
 /* What there is of each target, in the host view and in its own. */
 static const struct {
@@ -485,21 +629,9 @@ static const struct {
 	const struct proc_ops host_ops;
 	const struct proc_ops own_ops;
 } files[] = {
-	{
-		.name = "state",
-		.host_ops = FILE_OPS(state_open, seq_read_iter, single_release),
-		.own_ops = FILE_OPS(state_open, own_read_iter, single_release),
-	},
-	{
-		.name = "stats",
-		.host_ops = FILE_OPS(stats_open, seq_read_iter, single_release),
-		.own_ops = FILE_OPS(stats_open, own_read_iter, single_release),
-	},
-	{
-		.name = "flows",
-		.host_ops = FILE_OPS(flows_open, seq_read_iter, flows_release),
-		.own_ops = FILE_OPS(flows_open, own_read_iter, flows_release),
-	},
+	{ "state", HOST_OPS(state), OWN_OPS(state) },
+	{ "stats", HOST_OPS(stats), OWN_OPS(stats) },
+	{ "flows", HOST_OPS(flows), OWN_OPS(flows) },
 };
 
 /*
@@ -656,7 +788,7 @@ static int add_host_files(struct nsgate_target *target,
 				      &files[i].host_ops, target))
 			return -ENOMEM;
 	}
-	if (!proc_create_data("gate", 0600, dir, &gate_proc_ops, target))
+	if (!proc_create_data("gate", 0600, dir, &gate_ops, target))
 		return -ENOMEM;
 	return 0;
 }
@@ -670,7 +802,7 @@ int nsgate_proc_init(void)
 	host_dir = proc_mkdir_mode(DIR_NAME, 0500, init_net.proc_net);
 	if (!host_dir)
 		goto err_wq;
-	if (!proc_create_single("namespaces", 0400, host_dir, namespaces_show))
+	if (!proc_create("namespaces", 0400, host_dir, &namespaces_ops))
 		goto err_dir;
 	return 0;
 
@@ -683,8 +815,8 @@ err_wq:
 
 void nsgate_proc_exit(void)
 {
-	destroy_workqueue(removal_wq);
 	remove_proc_subtree(DIR_NAME, init_net.proc_net);
+	destroy_workqueue(removal_wq);
 }
 
 int nsgate_proc_add_host(struct nsgate_target *target)

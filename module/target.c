@@ -536,8 +536,8 @@ static int replace_all(const struct request *req)
 }
 
 /* Both families of a hook of IP together. */
-static struct nsgate_count sum_both_families(const struct nsgate_target *target,
-				     unsigned int hook)
+static struct nsgate_count
+sum_both_families(const struct nsgate_target *target, unsigned int hook)
 {
 	struct nsgate_sum sum[NSGATE_PROTOS];
 	struct nsgate_count all = {};
