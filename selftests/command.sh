@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: man/nsgate.8, Commands
+#
 # The command nsgate: what it says is what /proc says, its errors have a status
 # each and change nothing, and no name breaks what it prints.
 #

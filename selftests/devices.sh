@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, stats
+#
 # What passes the devices of a target counts at ingress and egress, whatever kind
-# they are, and whenever they came: the promise of docs/files.md, "stats". It is
-# compared with the statistics of the devices, and with counters of nft right
-# behind nsgate at the same hooks.
+# they are, and whenever they came. That is compared with the statistics of the
+# devices, and with counters of nft right behind nsgate at the same hooks.
 #
 # The last target forwards:
 #

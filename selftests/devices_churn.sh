@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, stats
+#
 # Devices come to a target and leave it, in every way that there is and under
 # load. Those that are in a target count there, at each moment, and no other
 # does; and the kernel must not complain.

@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, stats
+#
 # Frames of known number and kind count at ingress and egress as what they are,
-# whatever their sender says: the promise of docs/files.md, "stats". Nothing has
-# an address here, so that nothing else is sent.
+# whatever their sender says. Nothing has an address here, so that nothing else is
+# sent.
 
 # shellcheck source=devices_lib.sh
 source "$(dirname "$(realpath "$0")")/devices_lib.sh"

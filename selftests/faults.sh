@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, Choosing targets
+#
 # Every chance that an operation has to fail comes true once: one allocation
 # after the other, and the calls of the kernel's functions by nsgate. Each time
 # the error must be the right one, nothing may be half done, and the same must

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, flows
+#
 # The flows that nsgate lists, and their figures, are those of a capture that
 # tcpdump made in the same namespace; what they look like; and the parameter
 # flows=.

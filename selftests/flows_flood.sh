@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, flows
+#
 # Floods of flows of one packet, each from another forged source, and 10 heavy
 # flows among them that each have 0.5 % of all packets: the heavy ones must stay
 # in the table, with nearly all of their packets. FLOOD=1000000 in the

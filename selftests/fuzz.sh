@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, Choosing targets
+#
 # Random and almost right texts for the parameter and the gate, odd ways to use
 # the files, and damaged frames. What the kernel must make of each text is known
 # by other means, see fuzz.c, and nft counts frames behind nsgate.

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, gate
+#
 # The gate: what it is told and by whom, and what it counts.
 
 # shellcheck source=gate_lib.sh

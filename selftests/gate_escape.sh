@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, gate
+#
 # What the root of a gated namespace sends himself, and what is sent to him, by
-# all ways that we know of: the promise of docs/files.md, "gate". What gets past a
-# closed gate all the same is in gate_escape_limits.sh.
+# all ways that we know of. What gets past a closed gate all the same is in
+# gate_escape_limits.sh.
 
 # shellcheck source=gate_escape_lib.sh
 source "$(dirname "$(realpath "$0")")/gate_escape_lib.sh"

@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, gate
+#
 # The root of a gated namespace makes devices, tunnels, bridges and children of his
-# own to get around the gate, and in the end his namespace dies: the promise of
-# docs/files.md, "gate", that all devices of a target are gated, old and new.
+# own to get around the gate, and in the end his namespace dies. All devices of a
+# target are gated, old and new ones.
 
 # shellcheck source=gate_escape_lib.sh
 source "$(dirname "$(realpath "$0")")/gate_escape_lib.sh"

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What gets past a closed gate, as no hook of netfilter sees it: the table in
-# docs/limits.md. Each row is tried, so that one that is no limit any more doesn't
-# stand there.
+# Guards: docs/limits.md, What gets past a closed gate
+#
+# What gets past a closed gate, as no hook of netfilter sees it. Each row of the
+# table is tried, so that one that is no limit any more doesn't stay there.
 
 # shellcheck source=gate_escape_lib.sh
 source "$(dirname "$(realpath "$0")")/gate_escape_lib.sh"

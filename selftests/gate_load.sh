@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, gate
+#
 # Quarantine: the gate cuts a namespace off while traffic runs, from the moment
 # that the write of "drop" returns; and from the first packet on.
 

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, gate
+#
 # Gates that are swapped while packets pass on all CPUs, and while their target
 # is bound, released and dies. $NSGATE_SWAPS says how often, 1000 unless it is
 # set: each takes a grace period.

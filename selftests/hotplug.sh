@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, Other parameters
+#
 # Flow tables follow the CPUs that are online.
 #
 #   left                  right

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, The two views
+#
 # Only targets are metered, each by itself; and who may see what.
 #
 #   left                   hub                     right

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/design.md, The life of a target
+#
 # What the tests before this one, or whoever had nsgate loaded, have leaked, on
 # kernels that look for it; and whether the kernel has looked at locks until now.
 

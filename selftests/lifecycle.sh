@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The promises of docs/files.md, "Life and death": what dies stays readable with
-# its final figures, and what gets its number is a stranger. nsgate keeps no
-# namespace alive, whoever holds it, and whatever its readers do.
+# Guards: docs/files.md, Life and death
+#
+# What dies stays readable with its final figures, and what gets its number is a
+# stranger. nsgate keeps no namespace alive, whoever holds it, and whatever its
+# readers do.
 
 # shellcheck source=lifecycle_lib.sh
 source "$(dirname "$(realpath "$0")")/lifecycle_lib.sh"

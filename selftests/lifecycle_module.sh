@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The promise of docs/design.md, "The module goes": it can be unloaded at any time,
-# while packets pass, files are open and namespaces die, and leaves nothing.
+# Guards: docs/design.md, The life of a target
+#
+# The module can be unloaded at any time, while packets pass, files are open and
+# namespaces die, and leaves nothing.
 
 # shellcheck source=lifecycle_lib.sh
 source "$(dirname "$(realpath "$0")")/lifecycle_lib.sh"

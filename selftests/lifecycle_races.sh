@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The promises of docs/files.md, "Choosing targets": each write is taken whole or
-# not at all, whatever else is written, read, made and deleted at the same time.
+# Guards: docs/files.md, Choosing targets
+#
+# Each write is taken whole or not at all, whatever else is written, read, made and
+# deleted at the same time.
 
 # shellcheck source=lifecycle_lib.sh
 source "$(dirname "$(realpath "$0")")/lifecycle_lib.sh"

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/limits.md, What isn't counted
+#
 # As many targets as there can be, and files read in odd ways.
 #
 #   256 targets and some more namespaces, each by itself:

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, stats
+#
 # What nsgate counts is what others count: the statistics of the namespace
 # itself, counters of nft right behind nsgate in the same hooks, and the
 # number of packets that were sent.

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/files.md, Choosing targets
+#
 # The parameter inode=: every form and every error of it, while the module loads
 # and later. What fails must say so by its errno, name the culprit in the kernel
 # log, and change nothing.

@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/design.md, The life of a target
+#
 # All at once, for SOAK_MINUTES (5): packets, binds and releases, gates that are
 # swapped, devices that come and go, namespaces that are born and die, readers
 # of all files, and the module loaded and unloaded. Each gets in the way of the
