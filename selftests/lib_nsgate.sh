@@ -58,7 +58,7 @@ setup_program()
 	local -a sources
 
 	directory=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
-	mapfile -t sources < <(compgen -G "$directory/$1.c"; compgen -G "$directory/$1_*.c")
+	mapfile -t sources < <(compgen -G "$directory/$1.c"; compgen -G "$directory/$1_*.c" || true)
 	for file in "$directory/$1" "$directory/../build/selftests/$1"; do
 		if [[ -e $file && ! $(find "${sources[@]}" -newer "$file") ]]; then
 			printf -v "$1" %s "$file"
