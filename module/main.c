@@ -23,9 +23,15 @@ static char *initial_targets; /* kernel_param_lock */
 /* What is waited for in the end is not waited for by other writers. */
 static int write_targets(const char *text)
 {
+	size_t len = strlen(text);
 	bool released;
 	int err;
 
+	/* sysfs hands over no more than a page, and insmod whatever it is told. */
+	if (len >= PAGE_SIZE) {
+		pr_err("inode: a line of %zu bytes may lack its end\n", len);
+		return -EINVAL;
+	}
 	err = nsgate_target_write(text, &released);
 	if (!released)
 		return err;

@@ -539,9 +539,10 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  *	writers hold the target lock
  * @unhook_net: the namespace, referenced while @unhook_work needs it
  * @unhook_work: unhooks it after a release
- * @replaces: the gone target that had this inode, until the bind is sure,
- *	target lock
+ * @renamed: cookie of the gone target that the host view showed by this inode
+ *	before, or 0; target lock
  * @list: entry in the list of live or gone targets, target lock
+ * @hash: entry in the look-up by inode, live or gone, target lock
  * @listed: is in the list of inodes that is being written, target lock
  * @released: is in no list any more, target lock
  * @inode: proc inode by which the namespace was named when it was bound
@@ -549,6 +550,8 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  * @bound_at: when it was bound, in seconds since boot
  * @gone_at: when it died, in seconds since boot; UINT_MAX while it lives
  * @host_view: its directory in the host view, target lock
+ * @named_by_cookie: that is named <inode>.<cookie>, as the inode has been bound
+ *	again; target lock
  * @own_view: what there is of it in its own /proc/net, target lock
  *
  * The packet path reads what stands first.
@@ -574,8 +577,9 @@ struct nsgate_target {
 	struct net __rcu *net;
 	struct net *unhook_net;
 	struct work_struct unhook_work;
-	struct nsgate_target *replaces;
+	u64 renamed;
 	struct list_head list;
+	struct hlist_node hash;
 	bool listed;
 	bool released;
 	u32 inode;
@@ -583,6 +587,7 @@ struct nsgate_target {
 	unsigned int bound_at;
 	unsigned int gone_at;
 	struct nsgate_entry *host_view;
+	bool named_by_cookie;
 	struct nsgate_entry *own_view;
 };
 
@@ -639,7 +644,8 @@ void nsgate_target_release_all(void);
 /**
  * nsgate_target_write() - bind and release as a text says, wholly or not at all
  * @text: inodes, comma separated: these and only these shall be targets;
- *	or "+inode" or "-inode", to bind or release one; a newline may follow
+ *	or "+inode" or "-inode", to bind or release one, or "-inode.cookie", if
+ *	several have had that inode; a newline may follow
  * @released: set to whether something was unbound, for nsgate_target_settle()
  *
  * Context: Process context, may sleep. Takes the target lock.
@@ -661,7 +667,7 @@ int nsgate_target_write(const char *text, bool *released);
 void nsgate_target_settle(void);
 
 /**
- * nsgate_target_read() - list the inodes of the live targets
+ * nsgate_target_read() - list the inodes of the live targets, as many as fit
  * @buf: where to, of PAGE_SIZE bytes
  *
  * Context: Process context, may sleep. Takes the target lock.
@@ -731,6 +737,16 @@ void nsgate_proc_exit(void);
  * then nsgate_proc_remove_host() takes away what is there.
  */
 int nsgate_proc_add_host(struct nsgate_target *target);
+
+/**
+ * nsgate_proc_rename_host() - show a target in the host view by another name
+ * @target: the target
+ * @by_cookie: as <inode>.<cookie>, rather than as <inode>
+ *
+ * Context: Process context, may sleep. Holds the target lock.
+ * Return: 0, or the error of nsgate_proc_add_host(); then it has its old name.
+ */
+int nsgate_proc_rename_host(struct nsgate_target *target, bool by_cookie);
 
 /**
  * nsgate_proc_remove_host() - take a target out of the host view, if it is there

@@ -827,7 +827,11 @@ int nsgate_proc_add_host(struct nsgate_target *target)
 	entry = entry_alloc(target, host_dir);
 	if (!entry)
 		return -ENOMEM;
-	snprintf(entry->name, sizeof(entry->name), "%u", target->inode);
+	if (target->named_by_cookie)
+		snprintf(entry->name, sizeof(entry->name), "%u.%llu",
+			 target->inode, target->cookie);
+	else
+		snprintf(entry->name, sizeof(entry->name), "%u", target->inode);
 	if (is_leaving(host_dir, entry->name)) {
 		entry_put(entry);
 		return -EBUSY;
@@ -840,6 +844,25 @@ int nsgate_proc_add_host(struct nsgate_target *target)
 	/* From here on it is taken away by nsgate_proc_remove_host(). */
 	target->host_view = entry;
 	return add_host_files(target, dir);
+}
+
+int nsgate_proc_rename_host(struct nsgate_target *target, bool by_cookie)
+{
+	struct nsgate_entry *old = target->host_view;
+	bool before = target->named_by_cookie;
+	int err;
+
+	target->named_by_cookie = by_cookie;
+	target->host_view = NULL;
+	err = nsgate_proc_add_host(target);
+	if (err) {
+		nsgate_proc_remove_host(target);
+		target->host_view = old;
+		target->named_by_cookie = before;
+		return err;
+	}
+	schedule_removal(old, NULL);
+	return 0;
 }
 
 void nsgate_proc_remove_host(struct nsgate_target *target)

@@ -25,6 +25,8 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ctype.h>
+#include <linux/hashtable.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
@@ -37,7 +39,8 @@
 
 #include "nsgate.h"
 
-#define TARGETS_MAX 256
+#define TARGETS_MAX 4096
+#define INODE_HASH_BITS 11
 
 unsigned int nsgate_target_net_id __read_mostly;
 static const struct nsgate_config *defaults; /* set once, by init */
@@ -46,7 +49,8 @@ static const struct nsgate_config *defaults; /* set once, by init */
 static DEFINE_MUTEX(requests_lock);
 
 /*
- * Protects the lists, their counts, the slots, and the names in the host view.
+ * Protects the lists, their counts, the look-up by inode, the slots, and the
+ * names in the host view.
  * .pre_exit and .exit take it, so whoever holds it takes no RTNL, and waits for
  * no grace period.
  */
@@ -54,6 +58,7 @@ static DEFINE_MUTEX(targets_lock);
 static LIST_HEAD(live_targets); /* oldest bind first, targets_lock */
 static LIST_HEAD(gone_targets); /* oldest death first, targets_lock */
 static unsigned int nr_live, nr_gone; /* targets_lock */
+static DEFINE_HASHTABLE(targets_by_inode, INODE_HASH_BITS); /* targets_lock */
 static unsigned long nr_detached; /* since the module was loaded, targets_lock */
 
 struct workqueue_struct *nsgate_target_wq;
@@ -67,11 +72,20 @@ struct wanted {
 	struct net *net; /* referenced */
 };
 
-/* Bind, release, or (replace) make these and only these targets. */
+/**
+ * struct request - what is written to the parameter
+ * @verb: bind, release, or make these and only these targets
+ * @cookie: of the one that is to be released, 0 if only its inode is told
+ * @room: how many @wanted there can be
+ * @count: how many there are
+ * @wanted: the inodes
+ */
 struct request {
 	enum { REPLACE, BIND, RELEASE } verb;
+	u64 cookie;
+	unsigned int room;
 	unsigned int count;
-	struct wanted wanted[TARGETS_MAX];
+	struct wanted wanted[];
 };
 
 static int parse_inode(const char *text, u32 *inode)
@@ -99,7 +113,7 @@ static int add_wanted(struct request *req, const char *text)
 		if (req->wanted[i].inode == inode)
 			return 0;
 	}
-	if (req->count == TARGETS_MAX) {
+	if (req->count == req->room) {
 		pr_err("inode: %u would be one more than %u targets\n", inode,
 		       TARGETS_MAX);
 		return -E2BIG;
@@ -108,11 +122,25 @@ static int add_wanted(struct request *req, const char *text)
 	return 0;
 }
 
+/* "N", or "N.COOKIE" for one of those that had the same inode. */
+static int parse_release(struct request *req, char *text)
+{
+	char *inode = strsep(&text, ".");
+
+	req->verb = RELEASE;
+	if (text && (!isdigit(*text) || kstrtou64(text, 10, &req->cookie) ||
+		     text[strspn(text, "0123456789")] || !req->cookie)) {
+		pr_err("inode: \"%*pE\" is not a cookie\n",
+		       (int)strnlen(text, 32), text);
+		return -EINVAL;
+	}
+	return add_wanted(req, inode);
+}
+
 /* Takes @text apart, and writes into it. */
 static int parse_request(struct request *req, char *text)
 {
 	size_t len = strlen(text);
-	bool cut = len >= PAGE_SIZE;
 	char *token;
 	int err;
 
@@ -126,18 +154,13 @@ static int parse_request(struct request *req, char *text)
 		req->verb = BIND;
 		return add_wanted(req, text + 1);
 	case '-':
-		req->verb = RELEASE;
-		return add_wanted(req, text + 1);
+		return parse_release(req, text + 1);
 	}
 	req->verb = REPLACE;
 	while ((token = strsep(&text, ","))) {
 		err = add_wanted(req, token);
 		if (err)
 			return err;
-	}
-	if (cut) {
-		pr_err("inode: a line of %zu bytes may lack its end\n", len);
-		return -EINVAL;
 	}
 	return 0;
 }
@@ -182,13 +205,45 @@ static void put_nets(struct request *req)
 		put_net(w->net);
 }
 
-static struct nsgate_target *find_target(const struct list_head *list,
-					 u32 inode)
+static bool is_gone(const struct nsgate_target *target)
+{
+	return target->gone_at != UINT_MAX;
+}
+
+static struct nsgate_target *find_live(u32 inode)
 {
 	struct nsgate_target *target;
 
-	list_for_each_entry(target, list, list) {
-		if (target->inode == inode)
+	lockdep_assert_held(&targets_lock);
+	hash_for_each_possible(targets_by_inode, target, hash, inode) {
+		if (target->inode == inode && !is_gone(target))
+			return target;
+	}
+	return NULL;
+}
+
+/* A number that is handed out again and again may be that of several. */
+static struct nsgate_target *find_by_cookie(u32 inode, u64 cookie)
+{
+	struct nsgate_target *target;
+
+	lockdep_assert_held(&targets_lock);
+	hash_for_each_possible(targets_by_inode, target, hash, inode) {
+		if (target->inode == inode && target->cookie == cookie)
+			return target;
+	}
+	return NULL;
+}
+
+/* The gone target that the host view shows by the inode alone. */
+static struct nsgate_target *find_plainly_named(u32 inode)
+{
+	struct nsgate_target *target;
+
+	lockdep_assert_held(&targets_lock);
+	hash_for_each_possible(targets_by_inode, target, hash, inode) {
+		if (target->inode == inode && is_gone(target) &&
+		    !target->named_by_cookie)
 			return target;
 	}
 	return NULL;
@@ -286,16 +341,19 @@ static struct net *target_net(const struct nsgate_target *target)
 					 lockdep_is_held(&targets_lock));
 }
 
-/* The host view has one place for an inode: the new target takes it over. */
+/* The live target is named by the inode alone, the gone one by its cookie, too. */
 static int add_views(struct nsgate_target *target, struct net *net)
 {
 	struct nsgate_target *gone;
 	int err;
 
-	gone = find_target(&gone_targets, target->inode);
-	if (gone)
-		nsgate_proc_remove_host(gone);
-	target->replaces = gone;
+	gone = find_plainly_named(target->inode);
+	if (gone) {
+		err = nsgate_proc_rename_host(gone, true);
+		if (err)
+			return err;
+		target->renamed = gone->cookie;
+	}
 	err = nsgate_proc_add_host(target);
 	if (err)
 		return err;
@@ -305,12 +363,13 @@ static int add_views(struct nsgate_target *target, struct net *net)
 /* Undoes what add_views() did to the host view, as long as the bind isn't sure. */
 static void undo_host_view(struct nsgate_target *target)
 {
-	struct nsgate_target *gone = target->replaces;
+	struct nsgate_target *gone = NULL;
 
 	nsgate_proc_remove_host(target);
-	if (gone && nsgate_proc_add_host(gone))
-		pr_warn("no memory to go on showing net:[%u], which is gone\n",
-			gone->inode);
+	if (target->renamed)
+		gone = find_by_cookie(target->inode, target->renamed);
+	if (gone)
+		nsgate_proc_rename_host(gone, false);
 }
 
 /*
@@ -376,10 +435,11 @@ static void release(struct nsgate_target *target)
 	struct net *net = target_net(target);
 
 	list_del(&target->list);
-	if (net)
-		nr_live--;
-	else
+	hash_del(&target->hash);
+	if (is_gone(target))
 		nr_gone--;
+	else
+		nr_live--;
 	target->released = true;
 	nsgate_proc_remove_host(target);
 	net = net ? maybe_get_net(net) : NULL;
@@ -397,13 +457,11 @@ static void release(struct nsgate_target *target)
 static void commit_bind(struct nsgate_target *target)
 {
 	list_move_tail(&target->list, &live_targets);
+	hash_add(targets_by_inode, &target->hash, target->inode);
 	nr_live++;
 	WRITE_ONCE(nsgate_target_slot(target_net(target))->target, target);
 	pr_info("bound to net:[%u], cookie %llu\n", target->inode,
 		target->cookie);
-	if (target->replaces)
-		release(target->replaces);
-	target->replaces = NULL;
 	if (nr_live + nr_gone > TARGETS_MAX)
 		release(list_first_entry(&gone_targets, struct nsgate_target,
 					 list));
@@ -443,24 +501,50 @@ static int bind_one(const struct request *req)
 	return 0;
 }
 
+/* All gone ones that had the inode; tells whether there was any. */
+static bool release_gone(u32 inode)
+{
+	struct nsgate_target *target;
+	struct hlist_node *next;
+	bool any = false;
+
+	hash_for_each_possible_safe(targets_by_inode, target, next, hash,
+				    inode) {
+		if (target->inode == inode && is_gone(target)) {
+			release(target);
+			any = true;
+		}
+	}
+	return any;
+}
+
+/* The live one, or else all gone ones; with a cookie exactly one. */
+static bool release_named(u32 inode, u64 cookie)
+{
+	struct nsgate_target *target;
+
+	target = cookie ? find_by_cookie(inode, cookie) : find_live(inode);
+	if (!target)
+		return !cookie && release_gone(inode);
+	release(target);
+	return true;
+}
+
 static int release_one(const struct request *req)
 {
 	u32 inode = req->wanted[0].inode;
-	struct nsgate_target *target;
-	int err = 0;
+	bool found;
 
 	mutex_lock(&targets_lock);
-	target = find_target(&live_targets, inode);
-	if (!target)
-		target = find_target(&gone_targets, inode);
-	if (target) {
-		release(target);
-	} else {
-		pr_err("inode: %u is no target\n", inode);
-		err = -ENXIO;
-	}
+	found = release_named(inode, req->cookie);
 	mutex_unlock(&targets_lock);
-	return err;
+	if (found)
+		return 0;
+	if (req->cookie)
+		pr_err("inode: %u.%llu is no target\n", inode, req->cookie);
+	else
+		pr_err("inode: %u is no target\n", inode);
+	return -ENXIO;
 }
 
 /* Only requests change the slot of a namespace that they hold. */
@@ -525,11 +609,8 @@ static int replace_all(const struct request *req)
 		if (!target->listed)
 			release(target);
 	}
-	/* Those that are replaced are among them. */
 	list_for_each_entry_safe(target, next, &gone_targets, list)
 		release(target);
-	list_for_each_entry(target, &added, list)
-		target->replaces = NULL;
 	commit_binds(&added);
 	mutex_unlock(&targets_lock);
 	return 0;
@@ -599,7 +680,7 @@ static int carry_out(const struct request *req)
 
 void nsgate_target_release_all(void)
 {
-	static const struct request none = { .verb = REPLACE };
+	const struct request none = { .verb = REPLACE };
 
 	carry_out(&none);
 	wait_event(progress, !atomic_read(&nr_unfreed));
@@ -628,6 +709,21 @@ static int write_request(struct request *req, char *text)
 	return err;
 }
 
+/* With room for all that a text may name. */
+static struct request *request_alloc(const char *text)
+{
+	struct request *req;
+	size_t room = 1;
+
+	for (; *text; text++)
+		room += *text == ',';
+	room = min_t(size_t, room, TARGETS_MAX);
+	req = kvzalloc(struct_size(req, wanted, room), GFP_KERNEL);
+	if (req)
+		req->room = room;
+	return req;
+}
+
 int nsgate_target_write(const char *text, bool *released)
 {
 	struct request *req;
@@ -636,29 +732,41 @@ int nsgate_target_write(const char *text, bool *released)
 	char *copy;
 
 	copy = kstrdup(text, GFP_KERNEL);
-	req = kzalloc(sizeof(*req), GFP_KERNEL);
+	req = request_alloc(text);
 	if (copy && req)
 		err = write_request(req, copy);
-	kfree(req);
+	kvfree(req);
 	kfree(copy);
 	*released = READ_ONCE(nr_detached) != before;
 	return err;
 }
 
+/* A page is all that sysfs takes, and of that not the last byte. */
+#define TEXT_MAX (PAGE_SIZE - 1)
+
 int nsgate_target_read(char *buf)
 {
+	static const char rest[] = ",...\n";
+	char number[sizeof(",4294967295")];
 	struct nsgate_target *target;
-	const char *comma = "";
-	int len = 0;
+	size_t more, end, len = 0;
+	bool cut = false;
 
 	mutex_lock(&targets_lock);
 	list_for_each_entry(target, &live_targets, list) {
-		len += scnprintf(buf + len, PAGE_SIZE - len, "%s%u", comma,
-				 target->inode);
-		comma = ",";
+		more = scnprintf(number, sizeof(number), "%s%u",
+				 len ? "," : "", target->inode);
+		end = list_is_last(&target->list, &live_targets) ? 1 :
+		      strlen(rest);
+		cut = len + more + end > TEXT_MAX;
+		if (cut)
+			break;
+		memcpy(buf + len, number, more);
+		len += more;
 	}
 	mutex_unlock(&targets_lock);
-	return len + scnprintf(buf + len, PAGE_SIZE - len, "\n");
+	return len + scnprintf(buf + len, PAGE_SIZE - len, "%s",
+			       cut ? rest : "\n");
 }
 
 /* The figures go on being read, and may still change until .exit. */

@@ -212,15 +212,34 @@ number_is_taken()
 	check_equal "status" live "$(target_state "$number" status)"
 	check_equal "cookie" "$heir_cookie" "$(target_state "$number" cookie)"
 	check_equal "figures" "0 0" "$(stat_of "$HOST_VIEW/$number/stats" input ipv4 all)"
+	check_equal "status of the one before" gone "$(target_state "$number.$cookie" status)"
+	check_equal "figures of the one before" "$stats" "$(<"$HOST_VIEW/$number.$cookie/stats")"
 	in_ns "$heir" test -e /proc/net/nsgate/stats || check_err $? "it has no own view"
 	check_counts "$number" in_ns "$heir"
-	log_test "it can be bound, and takes the place of the one that is gone"
+	log_test "it can be bound, and the one that is gone moves"
+
+	if write_inode "-$number.1" 2>/dev/null; then
+		check_err 1 "a cookie that nobody has was released"
+	fi
+	write_inode "-$number.$cookie"
+	[[ ! -e $HOST_VIEW/$number.$cookie ]] || check_err 1 "it is left"
+	check_equal "status" live "$(target_state "$number" status)"
+	log_test "-N.COOKIE releases exactly one"
 
 	cleanup_ns "$heir"
 	await_death "$number" "$heir_cookie"
 	check_equal "cookie" "$heir_cookie" "$(target_state "$number" cookie)"
 	check_logged_totals "$number" "$heir_cookie"
 	log_test "and dies itself"
+
+	take_number "$number"
+	write_inode "+$number"
+	write_inode "-$number"
+	[[ -e $HOST_VIEW/$number.$heir_cookie ]] || check_err 1 "-N has released the gone one, too"
+	write_inode "-$number"
+	[[ ! -e $HOST_VIEW/$number.$heir_cookie ]] || check_err 1 "-N has left the gone one"
+	cleanup_ns "$heir"
+	log_test "-N releases the live one, and then those that are gone"
 
 	bind_and_kill
 	take_number "$number"
@@ -259,7 +278,7 @@ targets_are()
 	[[ $(<$INODE_PARAM) == "$1" ]]
 }
 
-# 254 targets live and 2 are gone: that is all there is room for.
+# 254 targets live and 2 are gone.
 gone_at_the_limit()
 {
 	local rows list heir first second extra first_cookie second_cookie
@@ -291,7 +310,7 @@ gone_at_the_limit()
 	[[ ! -e $HOST_VIEW/$second ]] || check_err 1 "what is gone is left"
 	check_equal "releases in the log" 1 \
 		"$(log_since "$test_mark" | grep -c "released net:\[$first\], cookie $first_cookie\$")"
-	log_test "a full list that replaces one that is gone releases that once"
+	log_test "a list with the number of one that is gone releases that once"
 
 	delete_many "${names[@]:2}"
 	cleanup_all_ns

@@ -3,9 +3,9 @@
 #
 # Guards: docs/limits.md, What isn't counted
 #
-# As many targets as there can be, and files read in odd ways.
+# Many targets, and files read in odd ways.
 #
-#   256 targets and some more namespaces, each by itself:
+#   256 targets, each by itself:
 #   +-----+  +-----+  +-----+
 #   | lo  |  | lo  |  | lo  |  ...
 #   +-----+  +-----+  +-----+
@@ -17,12 +17,11 @@
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
 ALL_TESTS="256_targets each_counts_its_own pieces_of_live_targets
-	too_many_targets pieces_of_gone_targets gone_make_room"
+	pieces_of_gone_targets"
 
 here=$(dirname "$(realpath "$0")")
 many=()
 targets=()
-spare=()
 
 # ask COMMAND...: see many.py.
 ask()
@@ -39,11 +38,9 @@ setup()
 	local inodes
 
 	coproc many { exec "$here/many.py"; }
-	inodes=$(ask add 260)
+	inodes=$(ask add 256)
 	read -ra targets <<<"$inodes"
-	check_equal "number of namespaces" 260 ${#targets[@]}
-	spare=("${targets[@]:256}")
-	targets=("${targets[@]:0:256}")
+	check_equal "number of namespaces" 256 ${#targets[@]}
 }
 
 # The inodes of $@ as a list.
@@ -161,30 +158,6 @@ pieces_of_live_targets()
 	log_test "reads in pieces give the text of one big read"
 }
 
-# check_refused TEXT: E2BIG, and nothing has changed.
-check_refused()
-{
-	local before errors
-
-	before=$(bound_rows && figures)
-	if errors=$(write_inode "$1" 2>&1); then
-		check_err 1 "a target beyond 256 was bound"
-	elif [[ $errors != *"Argument list too long"* ]]; then
-		check_err 1 "not E2BIG but: $errors"
-	fi
-	check_equal "what there is" "$before" "$(bound_rows && figures)"
-	check_bound "${targets[@]}"
-}
-
-too_many_targets()
-{
-	check_refused "+${spare[0]}"
-	check_refused "$(list "${targets[@]}" "${spare[0]}")"
-	write_inode "+${targets[7]}"
-	check_bound "${targets[@]}"
-	log_test "E2BIG: the 257th target, and nothing changes"
-}
-
 is_gone()
 {
 	grep -qx "status gone" "$HOST_VIEW/$1/state"
@@ -210,41 +183,6 @@ pieces_of_gone_targets()
 	done
 	read_in_pieces "$HOST_VIEW/${targets[10]}"/{state,stats}
 	log_test "figures of a gone target can be read in pieces, too"
-}
-
-# check_shown YES|NO INODE...
-check_shown()
-{
-	local inode shown
-
-	for inode in "${@:2}"; do
-		[[ -e $HOST_VIEW/$inode ]] && shown=yes || shown=no
-		check_equal "net:[$inode] in the host view" "$1" "$shown"
-	done
-}
-
-# targets[10] is gone already. The spare ones were made before, so none has the
-# number of one that is gone.
-gone_make_room()
-{
-	let_go "${targets[30]}"
-	let_go "${targets[20]}"
-	check_shown yes "${targets[@]}"
-
-	write_inode "+${spare[0]}"
-	check_shown no "${targets[10]}"
-	check_shown yes "${targets[30]}" "${targets[20]}" "${spare[0]}"
-	write_inode "+${spare[1]}"
-	check_shown no "${targets[30]}"
-	check_shown yes "${targets[20]}" "${spare[1]}"
-	write_inode "+${spare[2]}"
-	check_shown no "${targets[20]}"
-
-	unset 'targets[10]' 'targets[20]' 'targets[30]'
-	targets+=("${spare[@]:0:3}")
-	check_shown yes "${targets[@]}"
-	check_refused "+${spare[3]}"
-	log_test "the longest gone makes room for a new target"
 }
 
 checktool "python3 -c pass" "run python3"

@@ -94,8 +94,8 @@ load_refused()
 	check_not_loaded EINVAL none '"none"'
 	log_test "doesn't load with what is no number"
 
-	check_not_loaded E2BIG "$(seq -s , 257)" 257
-	log_test "doesn't load with more than 256 targets"
+	check_not_loaded E2BIG "$(seq -s , 4097)" 4097
+	log_test "doesn't load with more than 4096 targets"
 }
 
 load_not_permitted()
@@ -307,10 +307,8 @@ write_unknown()
 write_too_much()
 {
 	prepare_targets
-	check_refused E2BIG "$(seq -s , 257)"$'\n' 257
-	check_refused E2BIG "$(seq -s , 1000000000 1000000400)"$'\n' 1000000256 env
 	check_refused ENXIO "$(seq -s , 256)"$'\n' 1
-	log_test "E2BIG: more than 256 numbers"
+	log_test "ENXIO: a long list, of which the first is none"
 }
 
 # What the kernel hands to a parameter ends at a NUL.
