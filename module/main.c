@@ -82,6 +82,63 @@ module_param_cb(inode, &inode_ops, NULL, 0600);
 MODULE_PARM_DESC(inode,
 		 "Proc inodes of the network namespaces to bind to, comma separated (\"+N\" and \"-N\" bind and release one)");
 
+static enum nsgate_auto initial_auto; /* kernel_param_lock */
+
+static int parse_auto(const char *text)
+{
+	size_t len = strcspn(text, "\n");
+	int mode;
+
+	for (mode = 0; nsgate_auto_names[mode]; mode++) {
+		if (sysfs_streq(text, nsgate_auto_names[mode]))
+			return mode;
+	}
+	pr_err("auto: \"%*pE\" is not off, children or all\n",
+	       (int)min_t(size_t, len, 32), text);
+	return -EINVAL;
+}
+
+static int auto_set(const char *text, const struct kernel_param *kp)
+{
+	int mode;
+
+	mode = nsgate_proc_may_control();
+	if (mode)
+		return mode;
+	if (stage == UNLOADING ||
+	    (stage == LOADING && THIS_MODULE->mkobj.kobj.state_in_sysfs))
+		return -ENODEV;
+	mode = parse_auto(text);
+	if (mode < 0)
+		return mode;
+	if (stage == LOADING)
+		initial_auto = mode;
+	else
+		nsgate_target_set_auto(mode);
+	return 0;
+}
+
+static int auto_get(char *buf, const struct kernel_param *kp)
+{
+	struct nsgate_births births;
+
+	nsgate_target_births(&births);
+	return sysfs_emit(buf, "%s\n", nsgate_auto_names[births.mode]);
+}
+
+static const struct kernel_param_ops auto_ops = {
+	.set = auto_set,
+	.get = auto_get,
+};
+
+/* The word is a macro of newer kernels, and would give the parameter its name. */
+#pragma push_macro("auto")
+#undef auto
+module_param_cb(auto, &auto_ops, NULL, 0600);
+#pragma pop_macro("auto")
+MODULE_PARM_DESC(auto,
+		 "Which namespaces become targets when they are made: off (default), children of targets, or all");
+
 static struct nsgate_config config = { .flows = 1024 };
 
 static int flows_set(const char *text, const struct kernel_param *kp)
@@ -146,8 +203,10 @@ static int __init bind_initial_targets(void)
 		err = nsgate_target_write(initial_targets, &released);
 	kfree(initial_targets);
 	initial_targets = NULL;
-	if (!err)
+	if (!err) {
 		stage = READY;
+		nsgate_target_set_auto(initial_auto);
+	}
 	kernel_param_unlock(THIS_MODULE);
 	return err;
 }
@@ -188,6 +247,7 @@ static void __exit nsgate_exit(void)
 	/* No new target from here on ... */
 	kernel_param_lock(THIS_MODULE);
 	stage = UNLOADING;
+	nsgate_target_set_auto(NSGATE_AUTO_OFF);
 	kernel_param_unlock(THIS_MODULE);
 	/* ... no target, no reader of one, and no packet in a hook ... */
 	nsgate_target_release_all();

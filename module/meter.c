@@ -13,7 +13,7 @@ struct nsgate_meter __percpu *nsgate_meter_alloc(void)
 	struct nsgate_meter __percpu *meter;
 	int cpu;
 
-	meter = alloc_percpu(struct nsgate_meter);
+	meter = alloc_percpu_gfp(struct nsgate_meter, GFP_KERNEL_ACCOUNT);
 	if (!meter)
 		return NULL;
 	for_each_possible_cpu(cpu)

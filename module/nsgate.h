@@ -503,6 +503,36 @@ struct nsgate_net {
 	struct nsgate_target *target;
 };
 
+/**
+ * enum nsgate_auto - which namespaces become targets when they are made
+ * @NSGATE_AUTO_OFF: none
+ * @NSGATE_AUTO_CHILDREN: those that are made in a target, but for the initial
+ *	namespace
+ * @NSGATE_AUTO_ALL: all
+ */
+enum nsgate_auto {
+	NSGATE_AUTO_OFF,
+	NSGATE_AUTO_CHILDREN,
+	NSGATE_AUTO_ALL
+};
+
+/* How they are written. */
+extern const char *const nsgate_auto_names[];
+
+/**
+ * struct nsgate_births - what has come of it
+ * @mode: which namespaces become targets now
+ * @born: number of those that did
+ * @missed: number of those that live without, as they could not be bound
+ */
+struct nsgate_births {
+	enum nsgate_auto mode;
+	u64 born;
+	u64 missed;
+};
+
+struct nsgate_family;
+
 /* Where a namespace keeps its struct nsgate_net. */
 extern unsigned int nsgate_target_net_id;
 
@@ -522,7 +552,7 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  * struct nsgate_target - a network namespace that nsgate is bound to
  * @meter: its counters
  * @flow: its flows, or NULL if none are kept
- * @gate: its gate, referenced
+ * @gate: the gate of its family
  * @ops: its hooks for IP, whose priv is this target
  * @ip_hooked: whether @ops are registered
  * @watching: whether @notifier is
@@ -543,7 +573,11 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  *	before, or 0; target lock
  * @list: entry in the list of live or gone targets, target lock
  * @hash: entry in the look-up by inode, live or gone, target lock
- * @listed: is in the list of inodes that is being written, target lock
+ * @late_work: does what a release must do to a namespace that was being made
+ * @family: those that it shares its gate with, referenced
+ * @kin: entry in the family's list of those that are gone, target lock
+ * @born: was bound when its namespace was made
+ * @parent: cookie of the target that it was born in, 0 for the head of a family
  * @released: is in no list any more, target lock
  * @inode: proc inode by which the namespace was named when it was bound
  * @cookie: cookie of the namespace
@@ -580,7 +614,11 @@ struct nsgate_target {
 	u64 renamed;
 	struct list_head list;
 	struct hlist_node hash;
-	bool listed;
+	struct delayed_work late_work;
+	struct nsgate_family *family;
+	struct list_head kin;
+	bool born;
+	u64 parent;
 	bool released;
 	u32 inode;
 	u64 cookie;
@@ -632,6 +670,32 @@ int nsgate_target_init(const struct nsgate_config *config);
  * Context: Process context, may sleep. No target is left.
  */
 void nsgate_target_exit(void);
+
+/**
+ * nsgate_target_set_auto() - say which namespaces become targets when they are made
+ * @mode: holds for those that are made from now on
+ *
+ * Context: Process context, may sleep. Takes the target lock.
+ */
+void nsgate_target_set_auto(enum nsgate_auto mode);
+
+/**
+ * nsgate_target_births() - tell what has come of nsgate_target_set_auto()
+ * @births: filled in
+ *
+ * Context: Any.
+ */
+void nsgate_target_births(struct nsgate_births *births);
+
+/**
+ * nsgate_target_get_net() - hold the namespace of a target
+ * @target: the target
+ *
+ * Context: Any.
+ * Return: the namespace, which the caller puts; or NULL, if it isn't there yet,
+ * dies, or the target has been released.
+ */
+struct net *nsgate_target_get_net(const struct nsgate_target *target);
 
 /**
  * nsgate_target_release_all() - release all targets, gone ones too

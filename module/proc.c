@@ -218,6 +218,17 @@ static int namespaces_show(struct seq_file *seq, void *v)
 	return 0;
 }
 
+static int births_show(struct seq_file *seq, void *v)
+{
+	struct nsgate_births births;
+
+	nsgate_target_births(&births);
+	seq_printf(seq, "mode %s\n", nsgate_auto_names[births.mode]);
+	seq_printf(seq, "born %llu\n", births.born);
+	seq_printf(seq, "missed %llu\n", births.missed);
+	return 0;
+}
+
 static const char *policy_name(const struct nsgate_policy *policy)
 {
 	return policy && policy->drop ? "drop" : "accept";
@@ -277,6 +288,7 @@ static int state_show(struct seq_file *seq, void *v)
 	if (IS_ENABLED(CONFIG_NETFILTER_EGRESS))
 		seq_puts(seq, " egress");
 	seq_puts(seq, "\n");
+	seq_printf(seq, "parent %llu\n", target->parent);
 	return 0;
 }
 
@@ -489,19 +501,6 @@ static int gate_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Fails if the namespace is dead, or will be soon. */
-static struct net *get_target_net(const struct nsgate_target *target)
-{
-	struct net *net;
-
-	rcu_read_lock();
-	net = rcu_dereference(target->net);
-	if (net)
-		net = maybe_get_net(net);
-	rcu_read_unlock();
-	return net;
-}
-
 static int write_gate(struct nsgate_target *target, const char __user *buf,
 		      size_t len, const char **why)
 {
@@ -514,7 +513,7 @@ static int write_gate(struct nsgate_target *target, const char __user *buf,
 		return -E2BIG;
 	/* It doesn't die before the gate is as it is told to be. */
 	*why = "no live network namespace";
-	net = get_target_net(target);
+	net = nsgate_target_get_net(target);
 	if (!net)
 		return -ENXIO;
 	*why = "no memory";
@@ -564,7 +563,7 @@ static ssize_t gate_write(struct file *file, const char __user *buf, size_t len,
 static ssize_t own_look_read(struct kiocb *iocb, struct iov_iter *to,
 			     show_fn *show)
 {
-	struct net *net = get_target_net(pde_data(file_inode(iocb->ki_filp)));
+	struct net *net = nsgate_target_get_net(pde_data(file_inode(iocb->ki_filp)));
 	ssize_t ret;
 
 	if (!net)
@@ -576,7 +575,7 @@ static ssize_t own_look_read(struct kiocb *iocb, struct iov_iter *to,
 
 static loff_t own_lseek(struct file *file, loff_t offset, int whence)
 {
-	struct net *net = get_target_net(pde_data(file_inode(file)));
+	struct net *net = nsgate_target_get_net(pde_data(file_inode(file)));
 	loff_t ret;
 
 	if (!net)
@@ -605,6 +604,7 @@ static ssize_t name##_##read(struct kiocb *iocb, struct iov_iter *to)	\
 }
 
 DEFINE_READ(namespaces, look_read)
+DEFINE_READ(births, look_read)
 DEFINE_READ(gate, look_read)
 DEFINE_READ(state, look_read)
 DEFINE_READ(state, own_look_read)
@@ -614,6 +614,7 @@ DEFINE_READ(flows, look_read)
 DEFINE_READ(flows, own_look_read)
 
 static const struct proc_ops namespaces_ops = HOST_OPS(namespaces);
+static const struct proc_ops births_ops = HOST_OPS(births);
 
 static const struct proc_ops gate_ops = {
 	.proc_open = gate_open,
@@ -803,6 +804,8 @@ int nsgate_proc_init(void)
 	if (!host_dir)
 		goto err_wq;
 	if (!proc_create("namespaces", 0400, host_dir, &namespaces_ops))
+		goto err_dir;
+	if (!proc_create("auto", 0400, host_dir, &births_ops))
 		goto err_dir;
 	return 0;
 

@@ -20,6 +20,12 @@
  *   The own view goes in .pre_exit.  Readers hold the namespace while they are in
  *   our code, so that is not waited for.
  * - A release that comes when a death has begun leaves the namespace to the death.
+ * - A birth does what takes memory or RTNL in the context of its maker, and on his
+ *   account, with no lock of ours.  A worker does the rest under targets_lock,
+ *   so that no limit on the CPU time or memory of the maker can make others wait.
+ *   The namespace isn't listed yet then, and may never be, although it can be
+ *   referenced: nobody gets a reference before it is listed, and a release that
+ *   comes earlier is done when it is.
  * - The removal of the module waits for all of that, and holds no lock.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -29,6 +35,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/nsproxy.h>
+#include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string_helpers.h>
@@ -40,7 +47,11 @@
 #include "nsgate.h"
 
 #define TARGETS_MAX 4096
+#define BORN_MAX (TARGETS_MAX - 1024) /* the rest is kept for binds by hand */
 #define INODE_HASH_BITS 11
+
+#define FAMILY_LIVE_MAX 256
+#define FAMILY_GONE_MAX 16 /* of those that were born in it */
 
 unsigned int nsgate_target_net_id __read_mostly;
 static const struct nsgate_config *defaults; /* set once, by init */
@@ -62,9 +73,40 @@ static DEFINE_HASHTABLE(targets_by_inode, INODE_HASH_BITS); /* targets_lock */
 static unsigned long nr_detached; /* since the module was loaded, targets_lock */
 
 struct workqueue_struct *nsgate_target_wq;
+static struct workqueue_struct *births_wq; /* whose work waits for no tenant */
 static atomic_t nr_unfreed = ATOMIC_INIT(0); /* targets that are allocated */
 static atomic_t nr_unhooking = ATOMIC_INIT(0); /* releases under way */
 static DECLARE_WAIT_QUEUE_HEAD(progress); /* one of both has become 0 */
+
+/**
+ * struct nsgate_family - a head, and all targets that were born in it, and in those
+ * @refs: one for each target
+ * @gate: the gate that they share
+ * @nr_live: targets that live, target lock
+ * @gone_born: those that were born in it and are gone, oldest first, target lock
+ * @nr_gone_born: how many those are, target lock
+ * @listed: one of it is in the list of inodes that is being written, target lock
+ */
+struct nsgate_family {
+	refcount_t refs;
+	struct nsgate_gate *gate;
+	unsigned int nr_live;
+	struct list_head gone_born;
+	unsigned int nr_gone_born;
+	bool listed;
+};
+
+const char *const nsgate_auto_names[] = {
+	[NSGATE_AUTO_OFF] = "off",
+	[NSGATE_AUTO_CHILDREN] = "children",
+	[NSGATE_AUTO_ALL] = "all",
+	NULL
+};
+
+static enum nsgate_auto auto_mode; /* targets_lock to write */
+static unsigned int nr_born_live; /* targets_lock */
+static atomic64_t nr_born = ATOMIC64_INIT(0); /* births that weren't undone */
+static atomic64_t nr_missed = ATOMIC64_INIT(0); /* heads that live unbound */
 
 /* What an inode that is being written means. */
 struct wanted {
@@ -249,13 +291,43 @@ static struct nsgate_target *find_plainly_named(u32 inode)
 	return NULL;
 }
 
+static struct nsgate_family *family_alloc(const struct net *net)
+{
+	bool may_cut_off = !net_eq(net, &init_net) || defaults->gate_init_net;
+	struct nsgate_family *family;
+	int err;
+
+	family = kzalloc(sizeof(*family), GFP_KERNEL_ACCOUNT);
+	if (!family)
+		return ERR_PTR(-ENOMEM);
+	family->gate = nsgate_gate_alloc(may_cut_off, defaults->drop);
+	if (IS_ERR(family->gate)) {
+		err = PTR_ERR(family->gate);
+		kfree(family);
+		return ERR_PTR(err);
+	}
+	refcount_set(&family->refs, 1);
+	INIT_LIST_HEAD(&family->gone_born);
+	return family;
+}
+
+static void family_put(struct nsgate_family *family)
+{
+	if (!refcount_dec_and_test(&family->refs))
+		return;
+	nsgate_gate_put(family->gate);
+	kfree(family);
+}
+
 static void target_free(struct nsgate_target *target)
 {
 	nsgate_flow_free(target->flow);
 	nsgate_meter_free(target->meter);
-	nsgate_gate_put(target->gate);
+	family_put(target->family);
 	kfree(target);
 }
+
+static void target_late_work(struct work_struct *work);
 
 static void count_down(atomic_t *count)
 {
@@ -282,42 +354,51 @@ static void target_unhook_work(struct work_struct *work)
 	count_down(&nr_unhooking);
 }
 
-static int target_fill(struct nsgate_target *target, struct net *net)
+/* Joins the family of @parent, or else heads one of its own. */
+static int target_fill(struct nsgate_target *target, const struct net *net,
+		       const struct nsgate_target *parent)
 {
-	bool may_cut_off = !net_eq(net, &init_net) || defaults->gate_init_net;
-	int err;
+	struct nsgate_family *family;
 
-	target->gate = nsgate_gate_alloc(may_cut_off, defaults->drop);
-	if (IS_ERR(target->gate))
-		return PTR_ERR(target->gate);
-	err = -ENOMEM;
+	if (parent) {
+		family = parent->family;
+		refcount_inc(&family->refs);
+		target->parent = parent->cookie;
+	} else {
+		family = family_alloc(net);
+		if (IS_ERR(family))
+			return PTR_ERR(family);
+	}
 	target->meter = nsgate_meter_alloc();
 	if (!target->meter)
-		goto err_gate;
+		goto err_family;
 	if (defaults->flows) {
 		target->flow = nsgate_flow_alloc(defaults->flows);
 		if (!target->flow)
 			goto err_meter;
 	}
+	target->family = family;
+	target->gate = family->gate;
 	return 0;
 
 err_meter:
 	nsgate_meter_free(target->meter);
-err_gate:
-	nsgate_gate_put(target->gate);
-	return err;
+err_family:
+	family_put(family);
+	return -ENOMEM;
 }
 
 /* The one reference that it begins with is that of its list. */
-static struct nsgate_target *target_alloc(struct net *net)
+static struct nsgate_target *target_alloc(struct net *net,
+					  const struct nsgate_target *parent)
 {
 	struct nsgate_target *target;
 	int err;
 
-	target = kzalloc(sizeof(*target), GFP_KERNEL);
+	target = kzalloc(sizeof(*target), GFP_KERNEL_ACCOUNT);
 	if (!target)
 		return ERR_PTR(-ENOMEM);
-	err = target_fill(target, net);
+	err = target_fill(target, net, parent);
 	if (err) {
 		kfree(target);
 		return ERR_PTR(err);
@@ -327,8 +408,10 @@ static struct nsgate_target *target_alloc(struct net *net)
 	target->bound_at = ktime_get_boottime_seconds();
 	target->gone_at = UINT_MAX;
 	refcount_set(&target->refs, 1);
+	INIT_LIST_HEAD(&target->kin);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_WORK(&target->unhook_work, target_unhook_work);
+	INIT_DELAYED_WORK(&target->late_work, target_late_work);
 	rcu_assign_pointer(target->net, net);
 	atomic_inc(&nr_unfreed);
 	return target;
@@ -360,7 +443,7 @@ static int add_views(struct nsgate_target *target, struct net *net)
 	return nsgate_proc_add_own(target, net);
 }
 
-/* Undoes what add_views() did to the host view, as long as the bind isn't sure. */
+/* Undoes what add_views() did to the host view, if the bind or birth is undone. */
 static void undo_host_view(struct nsgate_target *target)
 {
 	struct nsgate_target *gone = NULL;
@@ -402,7 +485,7 @@ static int add_target(struct net *net, struct list_head *added)
 	struct nsgate_target *target;
 	int err;
 
-	target = target_alloc(net);
+	target = target_alloc(net, NULL);
 	if (IS_ERR(target)) {
 		err = PTR_ERR(target);
 		goto err_alloc;
@@ -427,29 +510,110 @@ err_alloc:
 }
 
 /*
+ * A namespace that is being made becomes one that can be referenced for good when
+ * it is listed, and stays so: what was made in vain is never listed.
+ */
+static bool was_listed(const struct net *net)
+{
+	return READ_ONCE(net->list.next);
+}
+
+struct net *nsgate_target_get_net(const struct nsgate_target *target)
+{
+	struct net *net;
+
+	rcu_read_lock();
+	net = rcu_dereference(target->net);
+	if (net)
+		net = was_listed(net) ? maybe_get_net(net) : NULL;
+	rcu_read_unlock();
+	return net;
+}
+
+/*
  * Frees the slot for the next bind, unless the namespace is dying: then there is
  * none, and .pre_exit and .exit find their target in it.
  */
-static void release(struct nsgate_target *target)
+static void leave_net(struct nsgate_target *target)
 {
 	struct net *net = target_net(target);
 
+	if (!net)
+		return;
+	if (!was_listed(net)) {
+		nsgate_target_get(target);
+		queue_delayed_work(nsgate_target_wq, &target->late_work, 1);
+		return;
+	}
+	net = maybe_get_net(net);
+	if (!net)
+		return;
+	WRITE_ONCE(nsgate_target_slot(net)->target, NULL);
+	detach(target, net);
+	put_net(net);
+}
+
+/* Once the namespace is listed, or else has been undone. */
+static void target_late_work(struct work_struct *work)
+{
+	struct nsgate_target *target = container_of(to_delayed_work(work),
+						    struct nsgate_target,
+						    late_work);
+
+	mutex_lock(&targets_lock);
+	leave_net(target);
+	mutex_unlock(&targets_lock);
+	nsgate_target_put(target);
+}
+
+static void count_live(struct nsgate_target *target, int n)
+{
+	nr_live += n;
+	target->family->nr_live += n;
+	if (target->born)
+		nr_born_live += n;
+}
+
+static void count_gone(struct nsgate_target *target, int n)
+{
+	nr_gone += n;
+	if (!target->parent)
+		return;
+	target->family->nr_gone_born += n;
+	if (n > 0)
+		list_add_tail(&target->kin, &target->family->gone_born);
+	else
+		list_del_init(&target->kin);
+}
+
+/* From here on it is in no list. */
+static void unlist(struct nsgate_target *target)
+{
 	list_del(&target->list);
 	hash_del(&target->hash);
 	if (is_gone(target))
-		nr_gone--;
+		count_gone(target, -1);
 	else
-		nr_live--;
+		count_live(target, -1);
 	target->released = true;
+}
+
+/* A family that makes many namespaces must not fill the log. */
+static bool may_log(const struct nsgate_target *target)
+{
+	static DEFINE_RATELIMIT_STATE(births_of_all, 5 * HZ, 100);
+
+	return !target->born || __ratelimit(&births_of_all);
+}
+
+static void release(struct nsgate_target *target)
+{
+	unlist(target);
 	nsgate_proc_remove_host(target);
-	net = net ? maybe_get_net(net) : NULL;
-	if (net) {
-		WRITE_ONCE(nsgate_target_slot(net)->target, NULL);
-		detach(target, net);
-		put_net(net);
-	}
-	pr_info("released net:[%u], cookie %llu\n", target->inode,
-		target->cookie);
+	leave_net(target);
+	if (may_log(target))
+		pr_info("released net:[%u], cookie %llu\n", target->inode,
+			target->cookie);
 	nsgate_target_put(target);
 }
 
@@ -458,10 +622,13 @@ static void commit_bind(struct nsgate_target *target)
 {
 	list_move_tail(&target->list, &live_targets);
 	hash_add(targets_by_inode, &target->hash, target->inode);
-	nr_live++;
-	WRITE_ONCE(nsgate_target_slot(target_net(target))->target, target);
-	pr_info("bound to net:[%u], cookie %llu\n", target->inode,
-		target->cookie);
+	count_live(target, 1);
+	/* Pairs with get_parent(). */
+	smp_store_release(&nsgate_target_slot(target_net(target))->target,
+			  target);
+	if (may_log(target))
+		pr_info("bound to net:[%u], cookie %llu\n", target->inode,
+			target->cookie);
 	if (nr_live + nr_gone > TARGETS_MAX)
 		release(list_first_entry(&gone_targets, struct nsgate_target,
 					 list));
@@ -483,7 +650,7 @@ static int bind_one(const struct request *req)
 	int err;
 
 	mutex_lock(&targets_lock);
-	full = nr_live == TARGETS_MAX;
+	full = nr_live >= TARGETS_MAX;
 	mutex_unlock(&targets_lock);
 	if (nsgate_target_slot(net)->target)
 		return 0;
@@ -547,21 +714,47 @@ static int release_one(const struct request *req)
 	return -ENXIO;
 }
 
-/* Only requests change the slot of a namespace that they hold. */
+/*
+ * A list names families.  Only requests change the slot of a namespace that they
+ * hold.
+ */
 static void mark_listed(const struct request *req)
 {
 	struct nsgate_target *target;
 	unsigned int i;
 
-	mutex_lock(&targets_lock);
 	list_for_each_entry(target, &live_targets, list)
-		target->listed = false;
+		target->family->listed = false;
+	list_for_each_entry(target, &gone_targets, list)
+		target->family->listed = false;
 	for (i = 0; i < req->count; i++) {
 		target = nsgate_target_slot(req->wanted[i].net)->target;
 		if (target)
-			target->listed = true;
+			target->family->listed = true;
 	}
-	mutex_unlock(&targets_lock);
+}
+
+/* With those of the families that are listed. */
+static bool have_room(const struct list_head *added)
+{
+	struct nsgate_target *target;
+	unsigned int n = 0;
+
+	list_for_each_entry(target, added, list)
+		n++;
+	list_for_each_entry(target, &live_targets, list)
+		n += target->family->listed;
+	return n <= TARGETS_MAX;
+}
+
+static void release_unlisted(struct list_head *list)
+{
+	struct nsgate_target *target, *next;
+
+	list_for_each_entry_safe(target, next, list, list) {
+		if (!target->family->listed)
+			release(target);
+	}
 }
 
 static int add_missing(const struct request *req, struct list_head *added)
@@ -594,26 +787,30 @@ static void undo_binds(struct list_head *added)
 
 static int replace_all(const struct request *req)
 {
-	struct nsgate_target *target, *next;
 	LIST_HEAD(added);
 	int err;
 
-	mark_listed(req);
 	err = add_missing(req, &added);
-	if (err) {
-		undo_binds(&added);
-		return err;
-	}
+	if (err)
+		goto err_added;
 	mutex_lock(&targets_lock);
-	list_for_each_entry_safe(target, next, &live_targets, list) {
-		if (!target->listed)
-			release(target);
+	mark_listed(req);
+	if (!have_room(&added)) {
+		mutex_unlock(&targets_lock);
+		pr_err("inode: with all of their families these would be more than %u targets\n",
+		       TARGETS_MAX);
+		err = -E2BIG;
+		goto err_added;
 	}
-	list_for_each_entry_safe(target, next, &gone_targets, list)
-		release(target);
+	release_unlisted(&live_targets);
+	release_unlisted(&gone_targets);
 	commit_binds(&added);
 	mutex_unlock(&targets_lock);
 	return 0;
+
+err_added:
+	undo_binds(&added);
+	return err;
 }
 
 /* Both families of a hook of IP together. */
@@ -769,22 +966,45 @@ int nsgate_target_read(char *buf)
 			       cut ? rest : "\n");
 }
 
-/* The figures go on being read, and may still change until .exit. */
-static struct nsgate_target *mark_gone(struct nsgate_net *slot)
+/* Some other .init failed: there never was such a namespace. */
+static void undo_birth(struct nsgate_target *target)
 {
+	unlist(target);
+	undo_host_view(target);
+	atomic64_dec(&nr_born);
+	nsgate_target_put(target);
+}
+
+/* A family that makes many namespaces must not fill the host view with dead ones. */
+static void trim_family(struct nsgate_family *family)
+{
+	if (family->nr_gone_born > FAMILY_GONE_MAX)
+		release(list_first_entry(&family->gone_born,
+					 struct nsgate_target, kin));
+}
+
+/* The figures go on being read, and may still change until .exit. */
+static struct nsgate_target *mark_gone(struct net *net)
+{
+	struct nsgate_net *slot = nsgate_target_slot(net);
 	struct nsgate_target *target;
 
 	mutex_lock(&targets_lock);
 	target = slot->target;
 	if (!target)
 		goto out;
-	WRITE_ONCE(target->gone_at, ktime_get_boottime_seconds());
 	RCU_INIT_POINTER(target->net, NULL);
 	if (target->released)
 		goto out;
+	if (!was_listed(net)) {
+		undo_birth(target);
+		goto out;
+	}
+	count_live(target, -1);
+	WRITE_ONCE(target->gone_at, ktime_get_boottime_seconds());
 	list_move_tail(&target->list, &gone_targets);
-	nr_live--;
-	nr_gone++;
+	count_gone(target, 1);
+	trim_family(target->family);
 out:
 	mutex_unlock(&targets_lock);
 	return target;
@@ -802,7 +1022,7 @@ static void __net_exit target_net_pre_exit(struct net *net)
 
 	if (!READ_ONCE(slot->target))
 		return;
-	target = mark_gone(slot);
+	target = mark_gone(net);
 	nsgate_proc_remove_own_dead(target);
 }
 
@@ -815,12 +1035,181 @@ static void __net_exit target_net_exit(struct net *net)
 	if (!target)
 		return;
 	nsgate_hook_unregister(target, net);
-	log_final_totals(target);
+	if (was_listed(net) && may_log(target))
+		log_final_totals(target);
 	slot->target = NULL;
 	nsgate_target_put(target);
 }
 
+/* What has to be done under targets_lock for a birth, by a worker. */
+struct birth {
+	struct work_struct work;
+	struct nsgate_target *target;
+	struct nsgate_target *parent; /* NULL for a head */
+	int err;
+};
+
+static int check_room(const struct birth *birth)
+{
+	if (nr_live >= TARGETS_MAX)
+		return -ENOSPC;
+	if (nr_born_live >= BORN_MAX)
+		return -ENOSPC;
+	if (birth->parent &&
+	    birth->target->family->nr_live >= FAMILY_LIVE_MAX)
+		return -ENOSPC;
+	return 0;
+}
+
+static int commit_birth(const struct birth *birth)
+{
+	struct nsgate_target *target = birth->target;
+	int err;
+
+	/* The parent was released meanwhile, or the module is being unloaded. */
+	if (auto_mode == NSGATE_AUTO_OFF ||
+	    (birth->parent && birth->parent->released))
+		return -EAGAIN;
+	err = check_room(birth);
+	if (err)
+		return err;
+	err = add_views(target, target_net(target));
+	if (err) {
+		undo_host_view(target);
+		return err;
+	}
+	INIT_LIST_HEAD(&target->list);
+	commit_bind(target);
+	atomic64_inc(&nr_born);
+	return 0;
+}
+
+static void birth_work(struct work_struct *work)
+{
+	struct birth *birth = container_of(work, struct birth, work);
+
+	mutex_lock(&targets_lock);
+	birth->err = commit_birth(birth);
+	mutex_unlock(&targets_lock);
+}
+
+/* Nobody but us knows the namespace: no packet, no device, no reader. */
+static void abandon(struct nsgate_target *target, struct net *net)
+{
+	if (target->own_view)
+		nsgate_proc_remove_own_dead(target);
+	nsgate_hook_unregister(target, net);
+	nsgate_target_put(target); /* of the hooks */
+	nsgate_target_put(target);
+}
+
+static int bind_newborn(struct net *net, struct nsgate_target *parent)
+{
+	struct birth birth = { .parent = parent };
+	int err;
+
+	birth.target = target_alloc(net, parent);
+	if (IS_ERR(birth.target))
+		return PTR_ERR(birth.target);
+	birth.target->born = true;
+	nsgate_target_get(birth.target); /* for the hooks */
+	err = nsgate_hook_register(birth.target, net);
+	if (err)
+		goto err_target;
+	INIT_WORK_ONSTACK(&birth.work, birth_work);
+	queue_work(births_wq, &birth.work);
+	flush_work(&birth.work);
+	destroy_work_on_stack(&birth.work);
+	err = birth.err;
+	if (!err)
+		return 0;
+err_target:
+	abandon(birth.target, net);
+	return err;
+}
+
+/* The target that makes a namespace; NULL if that is none, or the host. */
+static struct nsgate_target *get_parent(void)
+{
+	const struct net *maker = current->nsproxy->net_ns;
+	struct nsgate_target *parent;
+
+	if (net_eq(maker, &init_net))
+		return NULL;
+	rcu_read_lock();
+	/* Pairs with commit_bind(). */
+	parent = smp_load_acquire(&nsgate_target_slot(maker)->target);
+	if (parent && !refcount_inc_not_zero(&parent->refs))
+		parent = NULL;
+	rcu_read_unlock();
+	return parent;
+}
+
+/* The errors that those who make namespaces are told of. */
+static int birth_error(int err)
+{
+	return err == -ENOSPC || err == -E2BIG ? -ENOSPC : -ENOMEM;
+}
+
+/* A namespace that would head a family may do without if all would pass. */
+static int miss(const struct net *net, int err)
+{
+	net_warn_ratelimited("net:[%u] is made, but can't be bound: error %d\n",
+			     net->ns.inum, err);
+	atomic64_inc(&nr_missed);
+	return 0;
+}
+
+/* Fails with -EAGAIN if it isn't wanted any more as it was. */
+static int give_birth(struct net *net)
+{
+	struct nsgate_target *parent = get_parent();
+	bool is_head = !parent;
+	int err;
+
+	if (is_head && READ_ONCE(auto_mode) != NSGATE_AUTO_ALL)
+		return 0;
+	err = bind_newborn(net, parent);
+	if (parent)
+		nsgate_target_put(parent);
+	if (!err || err == -EAGAIN)
+		return err;
+	if (is_head && !defaults->drop)
+		return miss(net, err);
+	net_err_ratelimited("no namespace is made in net:[%u]: it can't be bound: error %d\n",
+			    current->nsproxy->net_ns->ns.inum, err);
+	return birth_error(err);
+}
+
+/*
+ * Most makers have nothing to do with us: they take no lock.  Nothing is born
+ * while the module is being loaded.
+ */
+static int __net_init target_net_init(struct net *net)
+{
+	int err = -EAGAIN;
+
+	while (err == -EAGAIN && READ_ONCE(auto_mode) != NSGATE_AUTO_OFF)
+		err = give_birth(net);
+	return err == -EAGAIN ? 0 : err;
+}
+
+void nsgate_target_set_auto(enum nsgate_auto mode)
+{
+	mutex_lock(&targets_lock);
+	WRITE_ONCE(auto_mode, mode);
+	mutex_unlock(&targets_lock);
+}
+
+void nsgate_target_births(struct nsgate_births *births)
+{
+	births->mode = READ_ONCE(auto_mode);
+	births->born = atomic64_read(&nr_born);
+	births->missed = atomic64_read(&nr_missed);
+}
+
 static struct pernet_operations target_net_ops = {
+	.init = target_net_init,
 	.pre_exit = target_net_pre_exit,
 	.exit = target_net_exit,
 	.id = &nsgate_target_net_id,
@@ -835,15 +1224,28 @@ int nsgate_target_init(const struct nsgate_config *config)
 	nsgate_target_wq = alloc_workqueue("nsgate", WQ_UNBOUND, 0);
 	if (!nsgate_target_wq)
 		return -ENOMEM;
+	err = -ENOMEM;
+	births_wq = alloc_workqueue("nsgate_births", WQ_UNBOUND | WQ_HIGHPRI, 0);
+	if (!births_wq)
+		goto err_target_wq;
 	err = register_pernet_subsys(&target_net_ops);
 	if (err)
-		destroy_workqueue(nsgate_target_wq);
+		goto err_births_wq;
+	return 0;
+
+err_births_wq:
+	destroy_workqueue(births_wq);
+err_target_wq:
+	destroy_workqueue(nsgate_target_wq);
 	return err;
 }
 
 void nsgate_target_exit(void)
 {
 	unregister_pernet_subsys(&target_net_ops);
+	/* Births that came too late have been abandoned. */
+	wait_event(progress, !atomic_read(&nr_unfreed));
+	destroy_workqueue(births_wq);
 	/* What has counted the last target down may still be about to return. */
 	destroy_workqueue(nsgate_target_wq);
 }

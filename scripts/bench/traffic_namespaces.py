@@ -152,6 +152,8 @@ def measure_loaded(others, module, count):
             rounds |= add_and_delete(others, "idle", count)
         with Module(module, f"inode={inode('other')}", "flows=0"):
             rounds |= add_and_delete(others, "elsewhere", count)
+        with Module(module, "auto=all"):
+            rounds |= add_and_delete(others, "all", count)
         for key, value in rounds.items():
             least[key] = min(value, least.get(key, value))
     return least
