@@ -41,7 +41,8 @@ demo:
 	scripts/demo/demo
 
 check:
-	scripts/check/check $(TESTS)
+	scripts/check/check $(if $(KIMAGE),-d $(KDIR) -k $(KIMAGE)) $(addprefix -m ,$(KMODULES)) \
+		$(addprefix -r ,$(ROOT)) $(TESTS)
 
 check-command:
 	scripts/check/check-command $(TESTS)
@@ -60,6 +61,10 @@ dkms-uninstall:
 
 deb:
 	scripts/package/deb
+
+.PHONY: rpm
+rpm:
+	scripts/package/rpm
 
 bench:
 	scripts/bench/bench
@@ -99,6 +104,7 @@ help:
 	@echo '                        those to come'
 	@echo '  make dkms-uninstall   take it away from DKMS'
 	@echo '  make deb              build the Debian packages nsgate and nsgate-dkms'
+	@echo '  make rpm              build the package nsgate-dkms for the RHEL family'
 	@echo '  make clean            remove what was built'
 	@echo
 	@echo 'Look at it'
@@ -109,6 +115,9 @@ help:
 	@echo '  make check            all checks and tests'
 	@echo '  make check TESTS=meter.sh'
 	@echo '                        the static checks and this test'
+	@echo '  make check KDIR=TREE KIMAGE=IMAGE'
+	@echo '                        the tests on a kernel that you built; KMODULES and ROOT'
+	@echo '                        say where its modules are, and what the guest runs on'
 	@echo '  make check-kernels    the tests on kernels of all Debian releases'
 	@echo "  make check-kernels KERNELS='6.12 7.3-rt' TESTS=meter.sh"
 	@echo '                        one test, on these only'

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What differs between kernels; the only file that knows their versions.
+ * What differs between kernels that nsgate is at home on; compat/ has the rest.
+ * NSGATE_HAS_* is what compat/probes found.
  */
 #ifndef NSGATE_COMPAT_H
 #define NSGATE_COMPAT_H
@@ -12,11 +13,9 @@
 #include <linux/version.h>
 #include <net/net_namespace.h>
 
-#if KERNEL_VERSION(5, 10, 0) > LINUX_VERSION_CODE
-#error "nsgate needs Linux 5.10 or later"
-#endif
+#include "compat/older.h"
 
-#if KERNEL_VERSION(5, 12, 0) > LINUX_VERSION_CODE
+#ifndef NSGATE_HAS_net_cookie
 /* Weak, so that all files have the same one. */
 extern atomic64_t nsgate_last_cookie;
 atomic64_t nsgate_last_cookie __weak;
@@ -53,7 +52,7 @@ static inline u64 nsgate_net_cookie(const struct net *net)
 }
 #endif
 
-#if KERNEL_VERSION(5, 17, 0) > LINUX_VERSION_CODE
+#ifndef NSGATE_HAS_pde_data
 #define pde_data PDE_DATA
 #endif
 
@@ -61,7 +60,7 @@ static inline u64 nsgate_net_cookie(const struct net *net)
  * Before Linux 6.1, on 32 bits with one CPU there is no sequence count: a
  * reader keeps interrupts out, or else a softirq writes while it reads.
  */
-#if KERNEL_VERSION(6, 1, 0) > LINUX_VERSION_CODE
+#ifdef NSGATE_HAS_u64_stats_fetch_begin_irq
 #define u64_stats_fetch_begin u64_stats_fetch_begin_irq
 #define u64_stats_fetch_retry u64_stats_fetch_retry_irq
 #endif

@@ -215,9 +215,13 @@ static int __init nsgate_init(void)
 {
 	int err;
 
-	err = nsgate_flow_init();
+	err = nsgate_notifier_init();
 	if (err)
 		return err;
+
+	err = nsgate_flow_init();
+	if (err)
+		goto err_notifier;
 
 	err = nsgate_target_init(&config);
 	if (err)
@@ -239,6 +243,8 @@ err_target:
 	nsgate_target_exit();
 err_flow:
 	nsgate_flow_exit();
+err_notifier:
+	nsgate_notifier_exit();
 	return err;
 }
 
@@ -255,8 +261,10 @@ static void __exit nsgate_exit(void)
 	nsgate_proc_exit();
 	/* ... nothing of us in any namespace ... */
 	nsgate_target_exit();
-	/* ... and no CPU that asks for entries in a table of flows. */
+	/* ... no CPU that asks for entries in a table of flows ... */
 	nsgate_flow_exit();
+	/* ... and no device that is told to us. */
+	nsgate_notifier_exit();
 }
 
 module_init(nsgate_init);
