@@ -8,7 +8,7 @@ KDIR ?= /lib/modules/$(KVER)/build
 PREFIX ?= /usr/local
 export INSTALL_MOD_PATH ?= $(DESTDIR)
 
-.PHONY: all clean modules_install install install-command dkms-install dkms-uninstall deb
+.PHONY: all tools clean modules_install install install-command dkms-install dkms-uninstall deb
 .PHONY: demo check check-kernels check-dkms check-command bench help
 all: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -24,8 +24,11 @@ modules_install: all
 install: modules_install install-command
 
 # The command, and what belongs to it: no kernel has a say in that.
-install-command:
-	install -D -m 755 tools/nsgate.sh $(DESTDIR)$(PREFIX)/sbin/nsgate
+tools:
+	+$(MAKE) --no-print-directory -C tools
+
+install-command: tools
+	install -D -m 755 build/tools/nsgate $(DESTDIR)$(PREFIX)/sbin/nsgate
 	install -D -m 644 man/nsgate.8 $(DESTDIR)$(PREFIX)/share/man/man8/nsgate.8
 	install -D -m 644 contrib/nsgate.bash-completion \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/nsgate
@@ -95,6 +98,8 @@ help:
 	@echo '  make                  build nsgate.ko for the running kernel'
 	@echo '  make KVER=6.1.0-56-amd64, make KDIR=/usr/src/linux'
 	@echo '                        build it for another kernel'
+	@echo '  make tools            build the command nsgate; tools/packages has what that'
+	@echo '                        needs'
 	@echo '  make install          build it and install it for that kernel, and the'
 	@echo '                        command nsgate with its manual page and units'
 	@echo '  make modules_install  the module only'

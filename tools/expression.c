@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Expressions of pcap-filter(7), which libpcap compiles. */
+#include <pcap/pcap.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "show.h"
+
+#define LABEL_LENGTH 255
+
+/* Loads from here on are of what isn't in the packet, or not at the same place
+ * where a gate sees it.
+ */
+#define NOT_OF_PACKET 0x80000000u
+
+static bool is_of_packet(const struct bpf_program *program)
+{
+	unsigned int i;
+
+	for (i = 0; i < program->bf_len; i++) {
+		const struct bpf_insn *insn = &program->bf_insns[i];
+		unsigned int class = BPF_CLASS(insn->code), mode = BPF_MODE(insn->code);
+
+		if (insn->k >= NOT_OF_PACKET &&
+		    ((class == BPF_LD && mode == BPF_ABS) || (class == BPF_LDX && mode == BPF_MSH)))
+			return false;
+	}
+	return true;
+}
+
+/* The label: no control characters, and no more bytes than there may be, but whole
+ * characters.
+ */
+static void add_label(struct text *text, const char *expression)
+{
+	char *copy = xstrdup(expression), *clean, *c;
+	size_t length = 0;
+
+	for (c = copy; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+	clean = clean_string(copy);
+	if (strlen(clean) <= LABEL_LENGTH) {
+		text_puts(text, clean);
+	} else {
+		while (length + utf8_length(clean + length) <= LABEL_LENGTH - 3)
+			length += utf8_length(clean + length);
+		text_add(text, clean, length);
+		text_puts(text, "...");
+	}
+	free(clean);
+	free(copy);
+}
+
+static void check_empty(const char *expression)
+{
+	if (!expression[strspn(expression, " \t\n\v\f\r")])
+		die(EXIT_BAD_EXPRESSION, "--except: the expression is empty");
+}
+
+/* As tcpdump -ddd -y RAW does it. */
+char *expression_compile(const char *expression)
+{
+	pcap_t *pcap = pcap_open_dead(DLT_RAW, 262144);
+	struct bpf_program program;
+	struct text text = { };
+	unsigned int i;
+
+	check_empty(expression);
+	if (!pcap)
+		die(EXIT_FAILED, "out of memory");
+	if (pcap_compile(pcap, &program, expression, 1, PCAP_NETMASK_UNKNOWN))
+		die(EXIT_BAD_EXPRESSION,
+		    "libpcap refuses the expression %s, and nothing has changed. It says, as it does to tcpdump: %s",
+		    show_quoted(expression), pcap_geterr(pcap));
+	if (!is_of_packet(&program))
+		die(EXIT_BAD_EXPRESSION,
+		    "the expression %s asks for what isn't in the packet (as its direction, or its device), which means something else in a gate; nothing has changed",
+		    show_quoted(expression));
+	text_putu(&text, program.bf_len);
+	for (i = 0; i < program.bf_len; i++) {
+		const struct bpf_insn *insn = &program.bf_insns[i];
+
+		text_printf(&text, ",%u %u %u %u", insn->code, insn->jt, insn->jf, insn->k);
+	}
+	text_puts(&text, " # ");
+	add_label(&text, expression);
+	pcap_freecode(&program);
+	pcap_close(pcap);
+	return text.s;
+}
