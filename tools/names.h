@@ -70,7 +70,8 @@ struct ns {
 	char *what;			/* as it could be said without doubt, shown */
 	char *shown;			/* as it was said */
 	int pin;			/* keeps it, and so its number, alive; or -1 */
-	char *stopped;			/* a container that is called so and doesn't run */
+	char *stopped;			/* a container that is called so and doesn't run, */
+	char *on_host;			/* or is in our own namespace, maybe not yet in its own */
 	pid_t pid;			/* of a container that was named, else 0 */
 	bool bound;
 };

@@ -43,6 +43,9 @@ void ns_missing(const struct ns *ns)
 	if (ns->stopped)
 		die(EXIT_NO_NAMESPACE, "container %s is not running; 'nsgate list' shows what is there",
 		    ns->shown);
+	if (ns->on_host)
+		die(EXIT_NO_NAMESPACE, "%s has no network namespace of its own: it is in the host's",
+		    ns->on_host);
 	die(EXIT_NO_NAMESPACE, "namespace %s does not exist; 'nsgate list' shows those that do",
 	    ns->shown);
 }
@@ -225,9 +228,8 @@ static void find_containers(struct ns *ns, const char *kind, const char *name)
 	try_containers(ns, &look.containers, kind, name, look.processes.host_inode, &found);
 	if (found.stopped && !found.running)
 		ns->stopped = xasprintf("%s:%s", found.stopped->kind, found.stopped->name);
-	if (found.on_host && !ns->what)
-		die(EXIT_NO_NAMESPACE, "%s:%s has no network namespace of its own: it is in the host's",
-		    found.on_host->kind, found.on_host->name);
+	if (found.on_host)
+		ns->on_host = xasprintf("%s:%s", found.on_host->kind, found.on_host->name);
 }
 
 static void find_of_kind(struct ns *ns, const char *kind, const char *name)
@@ -254,7 +256,7 @@ static void guess(struct ns *ns, const char *said, bool numbers)
 	}
 	try_netns(ns, said);
 	find_containers(ns, NULL, said);
-	if (!numbers || ns->stopped || !parse_u64(said, &number))
+	if (!numbers || ns->stopped || ns->on_host || !parse_u64(said, &number))
 		return;
 	if (number > MOST_PID)
 		try_inode(ns, said);
@@ -327,6 +329,7 @@ void ns_free(struct ns *ns)
 	free(ns->what);
 	free(ns->shown);
 	free(ns->stopped);
+	free(ns->on_host);
 	end_look();
 	*ns = (struct ns){ .pin = -1 };
 }
