@@ -664,6 +664,193 @@ static const struct nf_hook_ops device_ops[] = {
 #endif
 };
 
+/*
+ * Hooks of a point, first ones first.  Those of others are seen, too, which may
+ * be freed a grace period after they were unregistered.
+ */
+static const struct nf_hook_entries *ip_entries(const struct net *net, u8 pf,
+						unsigned int hook)
+{
+	if (pf == NFPROTO_IPV6)
+		return rcu_dereference(net->nf.hooks_ipv6[hook]);
+	return rcu_dereference(net->nf.hooks_ipv4[hook]);
+}
+
+#if IS_ENABLED(CONFIG_NETFILTER_INGRESS)
+static const struct nf_hook_entries *
+ingress_entries(const struct net_device *dev)
+{
+	return rcu_dereference(dev->nf_hooks_ingress);
+}
+#else
+static const struct nf_hook_entries *
+ingress_entries(const struct net_device *dev)
+{
+	return NULL;
+}
+#endif
+
+#if IS_ENABLED(CONFIG_NETFILTER_EGRESS)
+static const struct nf_hook_entries *egress_entries(const struct net_device *dev)
+{
+	return rcu_dereference(dev->nf_hooks_egress);
+}
+#else
+static const struct nf_hook_entries *egress_entries(const struct net_device *dev)
+{
+	return NULL;
+}
+#endif
+
+/* One for which there was no memory to be taken out of the list. */
+static bool is_removed(const struct nf_hook_entries *entries, unsigned int i)
+{
+	return !entries->hooks[i].priv &&
+	       nf_hook_entries_get_hook_ops(entries)[i]->pf == NFPROTO_UNSPEC;
+}
+
+/* After so many steps, a survey ends. */
+#define SURVEY_STEPS_MAX 4096
+
+/* Counts in @steps, and may end early once there are too many. */
+static unsigned int count_before(const struct nf_hook_entries *entries,
+				 nf_hookfn *hook, unsigned int *steps)
+{
+	unsigned int i, before = 0;
+
+	if (!entries)
+		return 0;
+	for (i = 0; i < entries->num_hook_entries; i++) {
+		if (entries->hooks[i].hook == hook)
+			return before;
+		if (++*steps > SURVEY_STEPS_MAX)
+			return before;
+		if (!is_removed(entries, i))
+			before++;
+	}
+	/* It isn't there. */
+	return 0;
+}
+
+static unsigned int count_before_ip(const struct net *net, unsigned int *steps)
+{
+	unsigned int i, before = 0;
+
+	for (i = 0; i < ARRAY_SIZE(ip_ops) && *steps <= SURVEY_STEPS_MAX; i++)
+		before += count_before(ip_entries(net, ip_ops[i].pf,
+						  ip_ops[i].hooknum),
+				       ip_ops[i].hook, steps);
+	return before;
+}
+
+static unsigned int count_before_devices(struct net *net, unsigned int *steps)
+{
+	struct net_device *dev;
+	unsigned int before = 0;
+
+	for_each_netdev_rcu(net, dev) {
+		if (++*steps > SURVEY_STEPS_MAX)
+			break;
+		before += count_before(ingress_entries(dev), ingress_hook,
+				       steps);
+		before += count_before(egress_entries(dev), egress_hook,
+				       steps);
+	}
+	return before;
+}
+
+void nsgate_hook_survey(struct nsgate_target *target,
+			struct nsgate_survey *survey)
+{
+	unsigned int steps = 0;
+	struct net *net;
+
+	*survey = target->survey;
+	if (survey->at && time_before(jiffies, survey->at + HZ))
+		return;
+	memset(survey, 0, sizeof(*survey));
+	rcu_read_lock();
+	net = rcu_dereference(target->net);
+	if (net) {
+		survey->preceded = count_before_ip(net, &steps);
+		survey->preceded += count_before_devices(net, &steps);
+	}
+	rcu_read_unlock();
+	survey->is_more = steps > SURVEY_STEPS_MAX;
+	survey->at = jiffies | 1;
+	target->survey = *survey;
+}
+
+/* ---- registration ---- */
+
+static void hook_init(struct nsgate_hook *hook, const struct nf_hook_ops *ops,
+		      struct net_device *dev, void *priv)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(hook->ops); i++) {
+		hook->ops[i] = *ops;
+		hook->ops[i].dev = dev;
+		hook->ops[i].priv = priv;
+	}
+}
+
+static void unregister_hooks(struct net *net, struct nsgate_hook *hooks, int n)
+{
+	while (n--)
+		nf_unregister_net_hook(net, hooks[n].ops + hooks[n].turn);
+}
+
+static int register_hooks(struct net *net, struct nsgate_hook *hooks, int n)
+{
+	int i, err;
+
+	for (i = 0; i < n; i++) {
+		err = nf_register_net_hook(net, hooks[i].ops + hooks[i].turn);
+		if (err)
+			goto err_hooks;
+	}
+	return 0;
+
+err_hooks:
+	unregister_hooks(net, hooks, i);
+	return err;
+}
+
+static bool is_preceded(const struct net *net, const struct nf_hook_ops *ops)
+{
+	const struct nf_hook_entries *entries;
+	unsigned int steps = 0;
+	bool preceded;
+
+	rcu_read_lock();
+	if (!ops->dev)
+		entries = ip_entries(net, ops->pf, ops->hooknum);
+	else if (ops->hooknum == NF_NETDEV_INGRESS)
+		entries = ingress_entries(ops->dev);
+	else
+		entries = egress_entries(ops->dev);
+	preceded = count_before(entries, ops->hook, &steps);
+	rcu_read_unlock();
+	return preceded;
+}
+
+/*
+ * Among hooks of the same priority the latest stands first.  What NFQUEUE holds
+ * for the namespace is flushed when a hook goes: none goes without need.
+ */
+static void move_to_front(struct net *net, struct nsgate_hook *hook)
+{
+	struct nf_hook_ops *old = hook->ops + hook->turn;
+
+	if (!is_preceded(net, old))
+		return;
+	if (nf_register_net_hook(net, hook->ops + !hook->turn))
+		return;
+	nf_unregister_net_hook(net, old);
+	hook->turn = !hook->turn;
+}
+
 /**
  * struct nsgate_device - a device of a target
  * @list: entry in the target's devices, or in those that a walk has before it;
@@ -671,9 +858,9 @@ static const struct nf_hook_ops device_ops[] = {
  * @hash: entry in devices_by_address, RTNL
  * @target: the target
  * @dev: the device
- * @hooked: whether @ops are registered, RTNL
- * @rcu: nf_tables' listing of hooks reads @ops under RCU
- * @ops: its hooks
+ * @hooked: whether @hooks are registered, RTNL
+ * @rcu: nf_tables' listing of hooks reads @hooks under RCU
+ * @hooks: its hooks
  */
 struct nsgate_device {
 	struct list_head list;
@@ -682,7 +869,7 @@ struct nsgate_device {
 	struct net_device *dev;
 	bool hooked;
 	struct rcu_head rcu;
-	struct nf_hook_ops ops[ARRAY_SIZE(device_ops)];
+	struct nsgate_hook hooks[ARRAY_SIZE(device_ops)];
 };
 
 /* Those of all targets: a device is there twice while it changes targets. */
@@ -723,11 +910,8 @@ static struct nsgate_device *add_device(struct nsgate_target *target,
 		return NULL;
 	device->target = target;
 	device->dev = dev;
-	memcpy(device->ops, device_ops, sizeof(device_ops));
-	for (i = 0; i < ARRAY_SIZE(device->ops); i++) {
-		device->ops[i].dev = dev;
-		device->ops[i].priv = target;
-	}
+	for (i = 0; i < ARRAY_SIZE(device->hooks); i++)
+		hook_init(device->hooks + i, device_ops + i, dev, target);
 	list_add_tail(&device->list, &target->devices);
 	hash_add(devices_by_address, &device->hash, device_key(target, dev));
 	WRITE_ONCE(target->nr_devices, target->nr_devices + 1);
@@ -741,8 +925,8 @@ static int hook_device(struct nsgate_device *device)
 	ASSERT_RTNL();
 	if (device->hooked)
 		return 0;
-	err = nf_register_net_hooks(dev_net(device->dev), device->ops,
-				    ARRAY_SIZE(device->ops));
+	err = register_hooks(dev_net(device->dev), device->hooks,
+			     ARRAY_SIZE(device->hooks));
 	if (err)
 		return err;
 	device->hooked = true;
@@ -756,8 +940,8 @@ static int remove_device(struct nsgate_device *device)
 
 	ASSERT_RTNL();
 	if (device->hooked)
-		nf_unregister_net_hooks(dev_net(device->dev), device->ops,
-					ARRAY_SIZE(device->ops));
+		unregister_hooks(dev_net(device->dev), device->hooks,
+				 ARRAY_SIZE(device->hooks));
 	list_del(&device->list);
 	hash_del(&device->hash);
 	WRITE_ONCE(target->nr_devices, target->nr_devices - 1);
@@ -914,13 +1098,53 @@ static int hook_ip(struct nsgate_target *target, struct net *net)
 {
 	int i, err;
 
-	BUILD_BUG_ON(sizeof(ip_ops) != sizeof(target->ops));
-	memcpy(target->ops, ip_ops, sizeof(ip_ops));
-	for (i = 0; i < ARRAY_SIZE(target->ops); i++)
-		target->ops[i].priv = target;
-	err = nf_register_net_hooks(net, target->ops, ARRAY_SIZE(target->ops));
+	BUILD_BUG_ON(ARRAY_SIZE(ip_ops) != ARRAY_SIZE(target->ip_hooks));
+	for (i = 0; i < ARRAY_SIZE(ip_ops); i++)
+		hook_init(target->ip_hooks + i, ip_ops + i, NULL, target);
+	err = register_hooks(net, target->ip_hooks, ARRAY_SIZE(ip_ops));
 	target->ip_hooked = !err;
 	return err;
+}
+
+static int move_device(struct nsgate_device *device)
+{
+	int i;
+
+	for (i = 0; device->hooked && i < ARRAY_SIZE(device->hooks); i++)
+		move_to_front(dev_net(device->dev), device->hooks + i);
+	return 0;
+}
+
+static void move_ip(struct nsgate_target *target, struct net *net)
+{
+	int i;
+
+	mutex_lock(&target->walk_lock);
+	for (i = 0; target->ip_hooked && i < ARRAY_SIZE(target->ip_hooks); i++)
+		move_to_front(net, target->ip_hooks + i);
+	mutex_unlock(&target->walk_lock);
+}
+
+/* The namespace stays for as long as this takes. */
+static void front_work(struct work_struct *work)
+{
+	struct nsgate_target *target = container_of(work, struct nsgate_target,
+						    front_work);
+	struct net *net = nsgate_target_get_net(target);
+
+	if (net) {
+		move_ip(target, net);
+		walk_devices(target, move_device);
+		put_net(net);
+	}
+	nsgate_target_put(target);
+}
+
+void nsgate_hook_move_to_front(struct nsgate_target *target)
+{
+	nsgate_target_get(target);
+	if (!queue_work(nsgate_target_wq, &target->front_work))
+		nsgate_target_put(target);
 }
 
 int nsgate_hook_register(struct nsgate_target *target, struct net *net)
@@ -929,17 +1153,26 @@ int nsgate_hook_register(struct nsgate_target *target, struct net *net)
 
 	INIT_LIST_HEAD(&target->devices);
 	mutex_init(&target->walk_lock);
+	INIT_WORK(&target->front_work, front_work);
 	err = hook_ip(target, net);
 	if (err)
 		return err;
 	return watch_devices(target, net);
 }
 
+static void unhook_ip(struct nsgate_target *target, struct net *net)
+{
+	mutex_lock(&target->walk_lock);
+	if (target->ip_hooked)
+		unregister_hooks(net, target->ip_hooks,
+				 ARRAY_SIZE(target->ip_hooks));
+	target->ip_hooked = false;
+	mutex_unlock(&target->walk_lock);
+}
+
 void nsgate_hook_unregister(struct nsgate_target *target, struct net *net)
 {
 	if (target->watching)
 		unwatch_devices(target, net);
-	if (target->ip_hooked)
-		nf_unregister_net_hooks(net, target->ops,
-					ARRAY_SIZE(target->ops));
+	unhook_ip(target, net);
 }

@@ -549,12 +549,35 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
 }
 
 /**
+ * struct nsgate_hook - a hook that can be moved to the front
+ * @ops: two of the same, of which one is registered, so that the other one can
+ *	be before it goes
+ * @turn: which one
+ */
+struct nsgate_hook {
+	struct nf_hook_ops ops[2];
+	bool turn;
+};
+
+/**
+ * struct nsgate_survey - what stands around a target's hooks
+ * @at: when this was found, in jiffies
+ * @preceded: how many hooks of others stand before ours
+ * @is_more: and there may be more
+ */
+struct nsgate_survey {
+	unsigned long at;
+	unsigned int preceded;
+	bool is_more;
+};
+
+/**
  * struct nsgate_target - a network namespace that nsgate is bound to
  * @meter: its counters
  * @flow: its flows, or NULL if none are kept
  * @gate: the gate of its family
- * @ops: its hooks for IP, whose priv is this target
- * @ip_hooked: whether @ops are registered
+ * @ip_hooks: its hooks for IP, whose priv is this target
+ * @ip_hooked: whether @ip_hooks are registered, @walk_lock
  * @watching: whether @notifier is
  * @replaying: devices that are there already are being told to it
  * @unwatching: no device is hooked any more, RTNL
@@ -562,7 +585,9 @@ static inline struct nsgate_net *nsgate_target_slot(const struct net *net)
  * @notifier: tells when devices come and go
  * @devices: struct nsgate_device of each device, RTNL
  * @nr_devices: how many those are, and those that a walk has; RTNL to write
- * @walk_lock: one walk through the devices at a time; outside of RTNL
+ * @walk_lock: one walk through the hooks at a time; outside of RTNL
+ * @front_work: moves the hooks to the front
+ * @survey: the last one; readers may do another one at the same time
  * @refs: one for its list, one for its hooks, one for each entry of its views
  * @free_work: frees it, a grace period after the last reference was put
  * @net: the namespace; NULL once it dies, or is released; readers under RCU,
@@ -595,7 +620,7 @@ struct nsgate_target {
 	struct nsgate_flow *flow;
 	struct nsgate_gate *gate;
 
-	struct nf_hook_ops ops[2 * NF_INET_NUMHOOKS];
+	struct nsgate_hook ip_hooks[2 * NF_INET_NUMHOOKS];
 	bool ip_hooked;
 	bool watching;
 	bool replaying;
@@ -605,6 +630,8 @@ struct nsgate_target {
 	struct list_head devices;
 	unsigned int nr_devices;
 	struct mutex walk_lock; /* one walk at a time */
+	struct work_struct front_work;
+	struct nsgate_survey survey;
 
 	refcount_t refs;
 	struct rcu_work free_work;
@@ -698,6 +725,14 @@ void nsgate_target_births(struct nsgate_births *births);
 struct net *nsgate_target_get_net(const struct nsgate_target *target);
 
 /**
+ * nsgate_target_move_family_to_front() - put hooks before those of others
+ * @one: any target of a family; nsgate_hook_move_to_front() is for all that live
+ *
+ * Context: Process context, may sleep. Takes the target lock.
+ */
+void nsgate_target_move_family_to_front(const struct nsgate_target *one);
+
+/**
  * nsgate_target_release_all() - release all targets, gone ones too
  *
  * Context: Process context, may sleep. Waits until no target is left, so for all
@@ -766,6 +801,29 @@ int nsgate_hook_register(struct nsgate_target *target, struct net *net);
  * It is up to the tenant how long it takes.
  */
 void nsgate_hook_unregister(struct nsgate_target *target, struct net *net);
+
+/**
+ * nsgate_hook_move_to_front() - let a target's hooks stand before all others
+ * @target: the target, whose namespace is alive
+ *
+ * That is done by a worker, and only where the hook of somebody else stands
+ * before ours.  Our hook is registered once more, so that it is the latest, and
+ * only then is its old place given up: no packet passes unjudged, though one may
+ * count twice.
+ *
+ * Context: Process context. The caller holds the target and its namespace.
+ */
+void nsgate_hook_move_to_front(struct nsgate_target *target);
+
+/**
+ * nsgate_hook_survey() - tell what stands around a target's hooks
+ * @target: the target
+ * @survey: filled in; a second old at most
+ *
+ * Context: Process context.
+ */
+void nsgate_hook_survey(struct nsgate_target *target,
+			struct nsgate_survey *survey);
 
 /* ---- proc.c: /proc/net/nsgate ---- */
 

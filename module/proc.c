@@ -256,9 +256,10 @@ static void show_policy(struct seq_file *seq,
 
 static int state_show(struct seq_file *seq, void *v)
 {
-	const struct nsgate_target *target = seq->private;
+	struct nsgate_target *target = seq->private;
 	bool live = rcu_access_pointer(target->net);
 	struct nsgate_flow_usage usage;
+	struct nsgate_survey survey;
 	unsigned int until;
 
 	until = min_t(unsigned int, ktime_get_boottime_seconds(),
@@ -289,6 +290,9 @@ static int state_show(struct seq_file *seq, void *v)
 		seq_puts(seq, " egress");
 	seq_puts(seq, "\n");
 	seq_printf(seq, "parent %llu\n", target->parent);
+	nsgate_hook_survey(target, &survey);
+	seq_printf(seq, "preceded %s%u\n", survey.is_more ? ">" : "",
+		   survey.preceded);
 	return 0;
 }
 
@@ -530,6 +534,8 @@ static int write_gate(struct nsgate_target *target, const char __user *buf,
 	*why = "a text without NUL is needed";
 	if (strlen(text) == len)
 		err = nsgate_gate_write(target->gate, text, why);
+	if (!err)
+		nsgate_target_move_family_to_front(target);
 out:
 	kvfree(text);
 out_net:

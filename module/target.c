@@ -530,6 +530,18 @@ struct net *nsgate_target_get_net(const struct nsgate_target *target)
 	return net;
 }
 
+void nsgate_target_move_family_to_front(const struct nsgate_target *one)
+{
+	struct nsgate_target *target;
+
+	mutex_lock(&targets_lock);
+	list_for_each_entry(target, &live_targets, list) {
+		if (target->family == one->family)
+			nsgate_hook_move_to_front(target);
+	}
+	mutex_unlock(&targets_lock);
+}
+
 /*
  * Frees the slot for the next bind, unless the namespace is dying: then there is
  * none, and .pre_exit and .exit find their target in it.

@@ -201,7 +201,19 @@ malformed_commands()
 		memory that was not written|2,96 0 0 0,6 0 0 1
 		data that there is not|2,32 0 0 4294963456,6 0 0 1
 	END
-	log_test "refused: programs that the kernel's checker refuses"
+	while IFS='|' read -r name line; do
+		refuse "$einval" "$name" "drop except $line$newline"
+	done <<-END
+		the type of the packet|2,40 0 0 4294963204,6 0 0 1
+		the index of the device|2,32 0 0 4294963208,6 0 0 1
+		the network header by its own offset|2,48 0 0 4293918720,6 0 0 1
+		the header of the link|2,32 0 0 4292870144,6 0 0 1
+		the first of all these|2,48 0 0 2147483648,6 0 0 1
+		a length in the header of the link|2,177 0 0 4292870144,6 0 0 1
+	END
+	gate "drop except 2,48 0 0 2147483647,6 0 0 1"
+	gate "drop except $excepted # old"
+	log_test "refused: programs that the checker refuses, and other data than the packet's"
 
 	refuse "$e2big" "4097 instructions" "drop except 4097,$(repeat 4096 '0 0 0 0,')6 0 0 1"
 	refuse "$einval" "100 kB of text" "$(repeat 102400 x)"
@@ -499,13 +511,15 @@ initial_namespace()
 	gate=$HOST_VIEW/$inode/gate
 	! nsgate_loaded || unload_nsgate
 	load_nsgate "inode=$inode"
-	for message in drop "drop except $any"; do
+	for message in drop "drop except $any" "accept except $any"; do
+		status=0
 		message=$({ printf '%s\n' "$message" >"$gate"; } 2>&1) || status=$?
 		((status)) || check_err 1 "it can be cut off"
 		[[ $message == *"Operation not permitted" ]] || check_err 1 "$message"
 	done
 	gate_value policy
 	check_equal "policy" accept "$answer"
+	gate "dry accept except $any"
 	gate "dry drop"
 	gate_value policy
 	check_equal "policy" "dry drop" "$answer"

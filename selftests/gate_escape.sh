@@ -193,7 +193,7 @@ address_translation()
 			}
 		}
 	END
-	at_egress "with another destination by dnat" tenant udp "$friend" 4242 @
+	attempt stopped "with another destination by dnat" tenant udp "$friend" 4242 @
 	tenant nft flush ruleset
 	tenant nft -f - <<-END
 		table ip mine {

@@ -23,9 +23,25 @@ flood PORT SOURCE ADDRESS [SOURCE ADDRESS...]
                                 datagrams from here to there in turn, for ever,
                                 from all CPUs, whether they can be sent or not
 fence ADDRESS TOKEN             a datagram from each CPU; "sent"
+icmp SOURCE ADDRESS TYPE CODE QUOTED_SOURCE QUOTED_ADDRESS PORT SIZE TOKEN
+                                an error that quotes UDP from and to PORT, in so
+                                many bytes of IP; "sent"
+nd SOURCE ADDRESS TYPE HOPS SIZE TOKEN
+                                neighbour discovery, in so many bytes; "sent"
+disguise DEVICE ADDRESS SOURCE FRIEND PORT TOKEN
+                                a frame whose Ethernet header begins an IP packet
+                                to ADDRESS from 8.0.69.0, and which carries UDP
+                                from SOURCE to FRIEND; "sent"
+
+tun DEVICE pi|bare              makes it; what it sends counts as seen; "open"
+write DEVICE CLAIM KIND SOURCE ADDRESS PORT TOKEN
+                                has it receive a packet; CLAIM as for frame, which
+                                a bare one doesn't take; "sent"
+queue NUMBER VERDICT            answers all that comes to that NFQUEUE so; "bound"
 
 listen ADDRESS PORT             TCP; "listening"
 receive ADDRESS PORT            UDP, whose tokens count as seen; "receiving"
+hear ADDRESS                    ICMP, whose tokens count as seen; "hearing"
 watch                           all frames that come in, whose tokens count as
                                 seen; "watching"
 ignore                          them from here on; "ignoring"
@@ -38,6 +54,7 @@ A TOKEN is ng and 8 hexadecimal digits. KIND is one of KINDS.
 """
 
 import errno
+import fcntl
 import os
 import re
 import select
@@ -280,6 +297,132 @@ def fence(address, token):
     return "sent"
 
 
+def of_size(packet, size):
+    """Made longer, as if there were more behind it."""
+    return packet + bytes(int(size) - len(packet))
+
+
+def icmp6(source, address, body, hops=64):
+    pseudo = socket.inet_pton(socket.AF_INET6, source) + \
+        socket.inet_pton(socket.AF_INET6, address) + \
+        struct.pack("!II", len(body), 58)
+    body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
+    packet = ip6(source, address, 58, body)
+    return packet[:7] + bytes([hops]) + packet[8:]
+
+
+def send_packet(address, packet):
+    sender = socket.socket(family(address), socket.SOCK_RAW, socket.IPPROTO_RAW)
+    sender.sendto(packet, (address, 0))
+    return "sent"
+
+
+def send_icmp(source, address, kind, code, quoted_source, quoted_address, port,
+              size, token):
+    quote = make_packets("udp", quoted_source, quoted_address, port, token)[0]
+    head = struct.pack("!BBHI", int(kind), int(code), 0, 0)
+    if is_ip6(address):
+        body = of_size(head + quote, int(size) - 40)
+        return send_packet(address, icmp6(source, address, body))
+    body = of_size(head + quote, int(size) - 20)
+    body = body[:2] + struct.pack("!H", checksum(body)) + body[4:]
+    return send_packet(address, ip4(source, address, 1, body))
+
+
+def send_nd(source, address, kind, hops, size, token):
+    body = struct.pack("!BBHI16s", int(kind), 0, 0, 0,
+                       socket.inet_pton(socket.AF_INET6, address)) + token.encode()
+    return send_packet(address, icmp6(source, address,
+                                      of_size(body, int(size) - 40), int(hops)))
+
+
+def disguise(device, address, source, friend, port, token):
+    sender, _ = packet_socket(device)
+    inner = ip4(source, friend, 17, udp(source, friend, int(port), token.encode()))
+    # Where the source of the outer header ends and its destination stands, the
+    # inner one has its version, its length and its identification.
+    inner = inner[:2] + socket.inet_aton(address) + inner[6:]
+    outer = struct.pack("!BBHHHBBH", 0x45, 0, 14 + len(inner), 1, 0, 64, 253, 0)
+    sender.sendto(outer + b"\x08\x00" + inner, (device, 0x800))
+    return "sent"
+
+
+# ---- tun devices ----
+
+class Tun:
+    """In the place of a socket that is watched."""
+    family = None
+
+    def __init__(self, device, with_pi):
+        self.file = os.open("/dev/net/tun", os.O_RDWR)
+        flags = 1 | (0 if with_pi else 0x1000)  # IFF_TUN, IFF_NO_PI
+        name = struct.pack("=16sH22x", device.encode(), flags)
+        fcntl.ioctl(self.file, 0x400454ca, name)  # TUNSETIFF
+        self.with_pi = with_pi
+
+    def fileno(self):
+        return self.file
+
+    def recvfrom(self, size):
+        return os.read(self.file, size), None
+
+    def write(self, claim, packet):
+        if self.with_pi:
+            packet = bytes(2) + bytes.fromhex(claim) + packet
+        os.write(self.file, packet)
+
+    def close(self):
+        os.close(self.file)
+
+
+tuns = {}
+
+
+def open_tun(device, kind):
+    tuns[device] = Tun(device, kind == "pi")
+    watched.append(tuns[device])
+    return "open"
+
+
+def write_tun(device, claim, *packet):
+    for data in make_packets(*packet):
+        tuns[device].write(claim, data)
+    return "sent"
+
+
+# ---- NFQUEUE ----
+
+def attribute(kind, value):
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def queue_message(kind, number, flags, *attributes):
+    """To nfnetlink_queue."""
+    body = struct.pack("!BBH", 0, 0, number) + b"".join(attributes)
+    return struct.pack("=IHHII", 16 + len(body), 3 << 8 | kind, flags, 0, 0) + body
+
+
+def answer_queue(number, verdict):
+    number, verdict = int(number), int(verdict)
+    link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+    # NFQNL_MSG_CONFIG with NFQNL_CFG_CMD_BIND, and packets without their bytes
+    link.send(queue_message(2, number, 5, attribute(1, struct.pack("!BxH", 1, 0)),
+                            attribute(2, struct.pack("!IB", 0, 1))))
+    error, = struct.unpack_from("=i", link.recv(4096), 16)
+    if error:
+        raise OSError(-error, os.strerror(-error))
+    if os.fork():
+        return "bound"
+    library().prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+    while True:
+        message = link.recv(65536)
+        # Behind the headers, the first attribute begins with the number of the
+        # packet, which stands in the verdict in the same way.
+        if struct.unpack_from("=H", message, 4)[0] == 3 << 8:
+            link.send(queue_message(1, number, 1, attribute(
+                2, struct.pack("!I", verdict) + message[24:28])))
+
+
 # ---- XDP ----
 
 def library():
@@ -382,6 +525,14 @@ def receive(address, port):
     return "receiving"
 
 
+def hear(address):
+    protocol = socket.IPPROTO_ICMPV6 if is_ip6(address) else socket.IPPROTO_ICMP
+    watcher = socket.socket(family(address), socket.SOCK_RAW, protocol)
+    watcher.bind((address, 0))
+    watched.append(watcher)
+    return "hearing"
+
+
 def watch():
     watcher = socket.socket(socket.AF_PACKET, socket.SOCK_RAW,
                             socket.htons(3))  # ETH_P_ALL
@@ -433,7 +584,9 @@ def wait_for(token, count):
 COMMANDS = {"udp": send_udp, "connect": connect, "knock": knock,
             "raw": send_raw, "frame": send_frame, "xdp": send_xdp,
             "reflect": reflect, "flood": flood, "fence": fence,
-            "listen": listen, "receive": receive, "watch": watch,
+            "icmp": send_icmp, "nd": send_nd, "disguise": disguise,
+            "tun": open_tun, "write": write_tun, "queue": answer_queue,
+            "hear": hear, "listen": listen, "receive": receive, "watch": watch,
             "ignore": ignore, "seen": seen, "await": wait_for}
 for line in sys.stdin:
     command, *arguments = line.split()
