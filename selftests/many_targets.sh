@@ -3,7 +3,7 @@
 #
 # Guards: docs/files.md, Choosing targets
 #
-# As many targets as there can be, by hand and from birth.
+# As many targets as there can be.
 #
 #   4,100 namespaces, each by itself:
 #   +-----+  +-----+  +-----+
@@ -16,10 +16,9 @@
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
 ALL_TESTS="bound_at_load one_too_many parameter_is_cut namespaces_in_one_read
-	gone_make_room all_are_released births_leave_room"
+	gone_make_room all_are_released"
 
 targets_max=4096
-born_max=3072
 here=$(dirname "$(realpath "$0")")
 many=() targets=() spare=()
 
@@ -160,18 +159,5 @@ all_are_released()
 	log_test "all are released at once"
 }
 
-# What the host makes heads families, which live unbound when there is no room.
-births_leave_room()
-{
-	load_nsgate flows=0 auto=all
-	timed "make 3,080 that are born" ask add $((born_max + 8)) >"$tmp/born"
-	check_equal "auto" "mode all born $born_max missed 8" "$(paste -sd ' ' $HOST_VIEW/auto)"
-	check_equal "targets" $born_max "$(count_bound)"
-	write_inode "+${spare[0]}"
-	check_equal "targets" $((born_max + 1)) "$(count_bound)"
-	log_test "1,024 places are kept for those that are bound by hand"
-}
-
-setup_tmp
 checktool "python3 -c pass" "run python3"
 tests_run
