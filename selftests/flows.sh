@@ -625,7 +625,7 @@ memory_refused()
 	for _ in {1..5}; do
 		check_enomem write_inode "$many"
 		check_equal "targets" "" "$(<$INODE_PARAM)"
-		check_equal "directories" "" "$(ls $HOST_VIEW -I namespaces)"
+		check_equal "directories" "" "$(ls $HOST_VIEW -I namespaces -I auto)"
 	done
 	in_cgroup write_inode "$(ns_inode "$n1")" || check_err $? "there was no memory for one"
 	check_equal "targets" "$(ns_inode "$n1")" "$(<$INODE_PARAM)"

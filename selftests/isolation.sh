@@ -106,7 +106,7 @@ others_have_no_view()
 	check_stat "10 840" "$left_inode" output ipv4 icmp
 	no_own_view "$hub"
 	no_own_view "$right"
-	check_equal "entries of the host view" "$left_inode namespaces" "$(entries $HOST_VIEW)"
+	check_equal "entries of the host view" "$left_inode auto namespaces" "$(entries $HOST_VIEW)"
 	check_equal "entries of left's own view" "flows state stats" \
 		"$(in_ns "$left" sh -c 'cd /proc/net/nsgate && echo *')"
 	check_equal "targets" "$left_inode" "$(<$INODE_PARAM)"
@@ -427,7 +427,7 @@ initial_namespace()
 	local before
 
 	write_inode "+$init_inode"
-	check_equal "entries of the host view" "$init_inode $left_inode $right_inode flows namespaces state stats" \
+	check_equal "entries of the host view" "$init_inode $left_inode $right_inode auto flows namespaces state stats" \
 		"$(entries $HOST_VIEW)"
 	check_equal "own view" $'0 0 440\n0 0 440\n0 0 440' \
 		"$(stat -c '%u %g %a' $HOST_VIEW/{flows,state,stats})"
@@ -443,7 +443,7 @@ initial_namespace()
 	no_own_view "$hub"
 
 	write_inode "-$init_inode"
-	check_equal "entries without it" "$left_inode $right_inode namespaces" \
+	check_equal "entries without it" "$left_inode $right_inode auto namespaces" \
 		"$(entries $HOST_VIEW)"
 	log_test "the initial namespace is a target like others"
 }
