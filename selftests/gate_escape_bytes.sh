@@ -175,11 +175,12 @@ lying_tun()
 	watcher=tenant
 	closed="drop except $excepted"
 	at_egress "IP that says it is ARP" tenant write liar 0806 udp "$own" "$foe" 4242 @
-	at_egress "IP that says it is IPv6" tenant write liar 86dd udp "$own" "$foe" 4242 @
+	# Those that say they are IP are stopped where they come in.
+	attempt stopped "IP that says it is IPv6" tenant write liar 86dd udp "$own" "$foe" 4242 @
+	attempt stopped "IP to foe" tenant write liar 0800 udp "$own" "$foe" 4242 @
 	at_egress "an excepted packet that says it is ARP" \
 		tenant write liar 0806 udp "$own" "$friend" 4242 @
 	at_egress "text that says it is ARP" tenant write liar 0806 text "$own" "$foe" 4242 @
-	at_egress "IP to foe" tenant write liar 0800 udp "$own" "$foe" 4242 @
 	attempt passes "an excepted packet" tenant write liar 0800 udp "$own" "$friend" 4242 @
 	closed="accept except $(program "dst host $foe")"
 	at_egress "IP to foe that says it is ARP" tenant write liar 0806 udp "$own" "$foe" 4242 @
