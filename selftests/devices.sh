@@ -201,7 +201,7 @@ ping_counts()
 {
 	local -a options=(-q -c 3 -i 0.02 -s 1000)
 
-	# Who gets no answer need not wait for it.
+	# Where no answer comes, ping need not wait for it.
 	(($2)) || options+=(-W 0.1)
 	in_ns "$target" ping "${options[@]}" "$4" >/dev/null || check_err $(($2 ? $? : 0)) "no answer from $4"
 	check_counted "$1 $(($1 * (1028 + $3)))" egress ipv4

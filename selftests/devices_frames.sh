@@ -13,7 +13,7 @@ source "$(dirname "$(realpath "$0")")/devices_lib.sh"
 ALL_TESTS="arp_counts frames_count bypass_counts vlan_tags_do_not_hide
 	stacked_vlans_count claims_are_not_believed claims_without_ethernet"
 
-# Who asks for an address of the target gets an answer: 46 bytes in, for they
+# A question for an address of the target is answered: 46 bytes in, because frames
 # are padded, and 28 out.
 arp_counts()
 {

@@ -294,7 +294,7 @@ static long inherit(void)
 
 /* ---- read ---- */
 
-/* Who has the file open makes the kernel remember the way to it. */
+/* As long as the file is open, the kernel remembers the way to it. */
 static void prepare_read(void)
 {
 	fd = open_file(args[0], O_PATH);

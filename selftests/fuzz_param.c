@@ -55,7 +55,7 @@ static void make_list(unsigned int n)
 	}
 }
 
-/* What changes something waits for a grace period: most shall not. */
+/* A text that changes something takes a grace period: most should not. */
 static void make_param(void)
 {
 	unsigned int n;

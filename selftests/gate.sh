@@ -303,7 +303,7 @@ permission()
 	log_test "permission: the host's CAP_NET_ADMIN and its network namespace"
 }
 
-# Who opens is judged, not who writes.
+# The process that opens the file is judged, not the one that writes.
 handed_over()
 {
 	local fd message status=0 drop_caps=(setpriv --bounding-set=-net_admin --inh-caps=-net_admin)

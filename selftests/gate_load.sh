@@ -172,7 +172,7 @@ start_load()
 			check_err $? "iperf3 does not listen at $port"
 		iperf_in "$target" -c "$to" -p "$port" "${slowly[@]}" &
 	done <<<"$load_flows"
-	# Who isn't discouraged by EPERM, as iperf3 is.
+	# A sender that goes on after EPERM; iperf3 doesn't.
 	actor flooder "$target"
 	echo "flood 5299 $own $friend $own6 $friend6" >&"${actor_in[flooder]}"
 }

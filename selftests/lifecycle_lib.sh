@@ -132,7 +132,7 @@ rows_are()
 	[[ $(count_rows) == "$1" ]]
 }
 
-# Reads of its files are up to whom is root of a target, and may take for ever.
+# is_waiting_at FUNCTION PID: whether that stands on the stack of the process.
 is_waiting_at()
 {
 	[[ -e /proc/$2 ]] || die "process $2 has ended"

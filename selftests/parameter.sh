@@ -366,7 +366,7 @@ write_not_permitted()
 	log_test "one who has come back from another network namespace may"
 }
 
-# Who writes counts, not who has opened the file.
+# The process that writes counts, not the one that opened the file.
 write_through_open_file()
 {
 	reset_log_limit

@@ -169,7 +169,7 @@ static void warning(void)
 	WARN_ON(!READ_ONCE(zero));
 }
 
-/* Who looks for races takes samples: these go on until there were enough. */
+/* KCSAN takes samples: these go on until there were enough of them. */
 #define RACE_ROUNDS 50000
 
 static int shared;

@@ -57,7 +57,10 @@ static int begin_init(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-/* Who has this one is not optimized to something that can't leave the function. */
+/*
+ * A probe with a post handler is never optimized to a jump, and only without that
+ * can it leave the function.
+ */
 static void after(struct kprobe *probe, struct pt_regs *regs,
 		  unsigned long flags)
 {
