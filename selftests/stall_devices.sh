@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/design.md, Locks, and who may wait for whom
+#
 # To unhook a device, the kernel looks at all NFQUEUE instances of the namespace,
 # with RTNL held. A tenant has many of both, and is released: others use RTNL and
 # bind meanwhile. The numbers fit a slow machine; $NSGATE_QUEUES and

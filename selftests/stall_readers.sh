@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
+# Guards: docs/design.md, Locks, and who may wait for whom
+#
 # A tenant opens the files of his own view, or seeks in them, with next to no CPU
 # time, by descriptors that he took elsewhere, while his namespace dies. Another
 # namespace has to die meanwhile, and another to be bound. (A read that doesn't end
