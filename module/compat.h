@@ -6,6 +6,7 @@
 #ifndef NSGATE_COMPAT_H
 #define NSGATE_COMPAT_H
 
+#include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/proc_fs.h>
 #include <linux/timekeeping.h>
@@ -71,6 +72,26 @@ static inline u64 nsgate_net_cookie(const struct net *net)
  */
 #if !IS_ENABLED(CONFIG_NETFILTER_EGRESS)
 #define NF_NETDEV_EGRESS NF_NETDEV_NUMHOOKS
+#endif
+
+/* Whether there is anything of tc at ingress of a device, or at egress by clsact. */
+#if IS_ENABLED(CONFIG_NET_XGRESS)
+static inline bool nsgate_has_tc_filters(const struct net_device *dev)
+{
+	return rcu_access_pointer(dev->tcx_ingress) ||
+	       rcu_access_pointer(dev->tcx_egress);
+}
+#elif IS_ENABLED(CONFIG_NET_CLS_ACT)
+static inline bool nsgate_has_tc_filters(const struct net_device *dev)
+{
+	return rcu_access_pointer(dev->miniq_ingress) ||
+	       rcu_access_pointer(dev->miniq_egress);
+}
+#else
+static inline bool nsgate_has_tc_filters(const struct net_device *dev)
+{
+	return false;
+}
 #endif
 
 #endif /* NSGATE_COMPAT_H */

@@ -324,9 +324,8 @@ static void read_ports(struct nsgate_flow_key *key, const struct sk_buff *skb,
 
 /* These fail for what is too short to have addresses. */
 static bool make_ipv4_key(struct nsgate_flow_key *key,
-			  const struct sk_buff *skb)
+			  const struct sk_buff *skb, int offset)
 {
-	int offset = skb_network_offset(skb);
 	struct iphdr ip;
 
 	if (!read_bytes(&ip, skb, offset, sizeof(ip)))
@@ -340,11 +339,10 @@ static bool make_ipv4_key(struct nsgate_flow_key *key,
 }
 
 static bool make_ipv6_key(struct nsgate_flow_key *key,
-			  const struct sk_buff *skb)
+			  const struct sk_buff *skb, int offset)
 {
-	int offset = skb_network_offset(skb);
 	unsigned short fragoff = 0;
-	unsigned int transport = 0;
+	unsigned int transport = offset;
 	int protocol;
 
 	key->flags |= NSGATE_FLOW_IPV6;
@@ -667,7 +665,7 @@ own_table(const struct nsgate_flow *flow)
 
 /* Any packet of any flow, known or not. */
 static noinline void touch_any(struct nsgate_flow *flow,
-			       const struct sk_buff *skb, bool ipv6)
+			       const struct sk_buff *skb, int offset, bool ipv6)
 {
 	struct nsgate_flow_key key = { .flags = NSGATE_FLOW_USED };
 	struct flow_entry *entry;
@@ -676,7 +674,8 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	bool entered;
 	u32 hash, now;
 
-	if (!(ipv6 ? make_ipv6_key(&key, skb) : make_ipv4_key(&key, skb)))
+	if (!(ipv6 ? make_ipv6_key(&key, skb, offset) :
+		     make_ipv4_key(&key, skb, offset)))
 		return;
 	probe.word0 = key.words[0];
 	probe.word1 = key.words[1];
@@ -695,7 +694,7 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	if (!entry)
 		entry = admit(flow, this, hash, &key, now);
 	if (entry)
-		count_packet(entry, skb->len, now);
+		count_packet(entry, skb->len - offset, now);
 	write_seqcount_end(&this->seq);
 	leave_table(entered);
 }
@@ -714,9 +713,9 @@ static __always_inline bool probe_ports(struct probe *probe, u8 protocol,
 }
 
 static __always_inline bool probe_ipv4(struct probe *probe,
-				       const struct sk_buff *skb)
+				       const struct sk_buff *skb, int offset)
 {
-	const struct iphdr *ip = ip_hdr(skb);
+	const struct iphdr *ip = (const void *)(skb->data + offset);
 
 	if (!probe_ports(probe, ip->protocol, skb, ip + 1) ||
 	    unlikely(ip->ihl != 5 || ip->frag_off & htons(IP_OFFSET)))
@@ -727,9 +726,9 @@ static __always_inline bool probe_ipv4(struct probe *probe,
 }
 
 static __always_inline bool probe_ipv6(struct probe *probe,
-				       const struct sk_buff *skb)
+				       const struct sk_buff *skb, int offset)
 {
-	const struct ipv6hdr *ip = ipv6_hdr(skb);
+	const struct ipv6hdr *ip = (const void *)(skb->data + offset);
 	const u64 *words = (const u64 *)&ip->saddr;
 
 	if (!probe_ports(probe, ip->nexthdr, skb, ip + 1))
@@ -744,7 +743,8 @@ static __always_inline bool probe_ipv6(struct probe *probe,
 
 /* Counts a packet if that is simple and its flow is known. */
 static __always_inline bool touch_known(struct nsgate_flow *flow,
-					const struct sk_buff *skb, bool ipv6)
+					const struct sk_buff *skb, int offset,
+					bool ipv6)
 {
 	struct flow_entry *entry;
 	struct flow_cpu *this;
@@ -752,7 +752,8 @@ static __always_inline bool touch_known(struct nsgate_flow *flow,
 	bool entered;
 	u32 hash;
 
-	if (!(ipv6 ? probe_ipv6(&probe, skb) : probe_ipv4(&probe, skb)))
+	if (!(ipv6 ? probe_ipv6(&probe, skb, offset) :
+		     probe_ipv4(&probe, skb, offset)))
 		return false;
 	hash = hash_probe(flow, &probe, ipv6);
 
@@ -761,7 +762,7 @@ static __always_inline bool touch_known(struct nsgate_flow *flow,
 	entry = find(this, hash & this->mask, tag_of(hash), &probe, ipv6);
 	if (likely(entry)) {
 		write_seqcount_begin(&this->seq);
-		count_packet(entry, skb->len, jiffies);
+		count_packet(entry, skb->len - offset, jiffies);
 		write_seqcount_end(&this->seq);
 	}
 	leave_table(entered);
@@ -770,26 +771,26 @@ static __always_inline bool touch_known(struct nsgate_flow *flow,
 
 /* By themselves, so that neither saves registers that only the other needs. */
 static noinline void touch_ipv4(struct nsgate_flow *flow,
-				const struct sk_buff *skb)
+				const struct sk_buff *skb, int offset)
 {
-	if (!touch_known(flow, skb, false))
-		touch_any(flow, skb, false);
+	if (!touch_known(flow, skb, offset, false))
+		touch_any(flow, skb, offset, false);
 }
 
 static noinline void touch_ipv6(struct nsgate_flow *flow,
-				const struct sk_buff *skb)
+				const struct sk_buff *skb, int offset)
 {
-	if (!touch_known(flow, skb, true))
-		touch_any(flow, skb, true);
+	if (!touch_known(flow, skb, offset, true))
+		touch_any(flow, skb, offset, true);
 }
 
 void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
-		       bool ipv6)
+		       int offset, bool ipv6)
 {
 	if (ipv6)
-		touch_ipv6(flow, skb);
+		touch_ipv6(flow, skb, offset);
 	else
-		touch_ipv4(flow, skb);
+		touch_ipv4(flow, skb, offset);
 }
 
 void nsgate_flow_usage(const struct nsgate_flow *flow,

@@ -27,6 +27,8 @@
 
 #define LABEL_MAX 255 /* bytes */
 
+#define GRAMMAR "a command is [dry] accept|drop [log GROUP] [except PROG [# label]]"
+
 /* What passes with an exception is no longer than this, in bytes. */
 #define ERROR_MAX_IPV4 576
 #define ERROR_MAX_IPV6 1280
@@ -51,6 +53,8 @@ static void policy_free(struct nsgate_policy *policy)
 		return;
 	if (policy->prog)
 		bpf_prog_destroy(policy->prog);
+	if (policy->log)
+		nsgate_log_disable();
 	kvfree(policy->insns);
 	kfree(policy->label);
 	kfree(policy);
@@ -200,11 +204,31 @@ static bool take_word(char **text, const char *word)
 	return true;
 }
 
-/* "[dry] accept|drop [except PROG [# label]]" */
+/* "GROUP", and the blank behind it */
+static int parse_log(char **text, struct nsgate_policy *policy,
+		     const char **why)
+{
+	u32 group;
+	int err;
+
+	*why = "log is followed by the number of a group, 0 to 65535";
+	if (parse_number(strsep(text, " "), U16_MAX, &group))
+		return -EINVAL;
+	*why = "this kernel has no nfnetlink_log";
+	err = nsgate_log_enable();
+	if (err)
+		return -ENOENT;
+	policy->log = true;
+	policy->log_group = group;
+	return 0;
+}
+
+/* "[dry] accept|drop [log GROUP] [except PROG [# label]]" */
 static int parse_command(char *text, struct nsgate_policy *policy,
 			 const char **why)
 {
 	size_t len = strlen(text);
+	int err;
 
 	if (len && text[len - 1] == '\n')
 		text[--len] = '\0';
@@ -212,7 +236,7 @@ static int parse_command(char *text, struct nsgate_policy *policy,
 	if (strchr(text, '\n'))
 		return -EINVAL;
 
-	*why = "a command is [dry] accept|drop [except PROG [# label]]";
+	*why = GRAMMAR;
 	policy->dry = take_word(&text, "dry");
 	if (take_word(&text, "drop"))
 		policy->drop = true;
@@ -220,6 +244,12 @@ static int parse_command(char *text, struct nsgate_policy *policy,
 		return -EINVAL;
 	if (!*text)
 		return text[-1] == ' ' ? -EINVAL : 0;
+	if (take_word(&text, "log")) {
+		err = parse_log(&text, policy, why);
+		if (err || !text)
+			return err;
+		*why = GRAMMAR;
+	}
 	if (!take_word(&text, "except"))
 		return -EINVAL;
 	return parse_exception(text, policy, why);
@@ -310,7 +340,7 @@ int nsgate_gate_write(struct nsgate_gate *gate, char *text, const char **why)
 		err = -EPERM;
 		goto err_policy;
 	}
-	if (passes_all(policy)) {
+	if (passes_all(policy) && !policy->log) {
 		/* What costs nothing is no policy at all. */
 		policy_free(policy);
 		policy = NULL;

@@ -18,6 +18,9 @@
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <net/ipv6.h>
+#include <net/ndisc.h>
+#include <net/rtnetlink.h>
+#include <net/sch_generic.h>
 
 #include "nsgate.h"
 
@@ -175,6 +178,110 @@ static unsigned int drop_packet(const struct nsgate_target *target,
 	return NF_DROP;
 }
 
+/* @by: gate or limit */
+static noinline void log_packet(const struct nsgate_target *target,
+				const struct nsgate_policy *policy,
+				struct sk_buff *skb,
+				const struct nf_hook_state *state,
+				enum nsgate_frame frame, int offset,
+				const char *by)
+{
+	char prefix[sizeof("nsgate 4294967295 limit")];
+
+	snprintf(prefix, sizeof(prefix), "nsgate %u %s", target->inode, by);
+	if (!nsgate_log_packet(target->log, policy->log_group, prefix, skb,
+			       state, frame, offset))
+		nsgate_meter_judge(target->meter, NSGATE_UNLOGGED, skb->len);
+}
+
+/* What is dropped, or would be in a dry run, and counts as that. */
+static bool is_logged(const struct nsgate_policy *policy,
+		      unsigned int judgement, bool counts)
+{
+	return policy->log && (judgement & NSGATE_TO_DROP) &&
+	       (counts || !policy->dry);
+}
+
+/* ---- the limit, at the edges ---- */
+
+/*
+ * Whether anything polices the target.  One look at both, so that it costs no
+ * more than a look at the gate.
+ */
+static __always_inline bool is_policed(const struct nsgate_target *target)
+{
+	return (unsigned long)rcu_access_pointer(target->gate->policy) |
+	       (unsigned long)rcu_access_pointer(target->limit->rules);
+}
+
+static bool is_edge_point(enum nsgate_point point)
+{
+	return point == NSGATE_IN || point == NSGATE_IN_BARE ||
+	       point == NSGATE_OUT;
+}
+
+/* What a limit spares of: without these, no link works. */
+#define VITAL_LEN_MAX 128 /* bytes, from the network header on */
+
+static bool is_neighbour_discovery(const struct sk_buff *skb, int offset)
+{
+	u8 nexthdr, hop_limit, type, code;
+
+	return read_byte(skb, offset + offsetof(struct ipv6hdr, nexthdr),
+			 &nexthdr) &&
+	       read_byte(skb, offset + offsetof(struct ipv6hdr, hop_limit),
+			 &hop_limit) &&
+	       read_byte(skb, offset + sizeof(struct ipv6hdr), &type) &&
+	       read_byte(skb, offset + sizeof(struct ipv6hdr) + 1, &code) &&
+	       nexthdr == IPPROTO_ICMPV6 && hop_limit == 255 && !code &&
+	       type >= NDISC_ROUTER_SOLICITATION && type <= NDISC_REDIRECT;
+}
+
+static bool is_vital(const struct sk_buff *skb, int offset,
+		     enum nsgate_frame frame)
+{
+	if (offset < 0 || skb->len > offset + VITAL_LEN_MAX)
+		return false;
+	return frame == NSGATE_FRAME_ARP ||
+	       (frame == NSGATE_FRAME_IPV6 &&
+		is_neighbour_discovery(skb, offset));
+}
+
+/*
+ * Charges a packet that the gate lets pass, and tells whether it is to be dropped.
+ * What the gate would drop, if this weren't a dry run, is logged for that.
+ */
+static bool is_over_limit(const struct nsgate_target *target,
+			  struct sk_buff *skb,
+			  const struct nf_hook_state *state,
+			  enum nsgate_point point, enum nsgate_frame frame,
+			  int offset, unsigned int judgement)
+{
+	const struct nsgate_policy *policy;
+	enum nsgate_direction direction = point == NSGATE_OUT ? NSGATE_OUTWARDS :
+								NSGATE_INWARDS;
+	unsigned int len = skb->len + (point == NSGATE_IN ? ETH_HLEN : 0);
+	struct nsgate_limit_rules *rules;
+
+	rules = rcu_dereference(target->limit->rules);
+	if (!rules || nsgate_limit_charge(rules, direction, len))
+		return false;
+	if (is_vital(skb, offset, frame) &&
+	    nsgate_limit_spare(rules, direction, len))
+		return false;
+	policy = rcu_dereference(target->gate->policy);
+	if (policy && policy->log && !(judgement & NSGATE_TO_DROP))
+		log_packet(target, policy, skb, state, frame, offset, "limit");
+	return nsgate_limit_refuse(rules, direction, len);
+}
+
+/* What the gate excepts from dropping, no limit does anything to. */
+static bool is_beyond_limits(const struct nsgate_policy *policy,
+			     unsigned int judgement)
+{
+	return policy && policy->drop && (judgement & NSGATE_IS_EXCEPTED);
+}
+
 /*
  * Carries out what was judged.  A packet counts once: where it is dropped, or
  * where @counts is set.
@@ -236,13 +343,17 @@ static unsigned int drop_ip(const struct nsgate_target *target,
 			   classify(find_protocol(skb, ipv6)));
 }
 
+static enum nsgate_frame ip_frame(const struct nf_hook_state *state)
+{
+	return state->pf == NFPROTO_IPV6 ? NSGATE_FRAME_IPV6 :
+					   NSGATE_FRAME_IPV4;
+}
+
 static unsigned int judge_ip(const struct nsgate_policy *policy,
 			     struct sk_buff *skb,
 			     const struct nf_hook_state *state)
 {
-	return nsgate_gate_judge(policy, skb, 0,
-				 state->pf == NFPROTO_IPV6 ? NSGATE_FRAME_IPV6 :
-							     NSGATE_FRAME_IPV4,
+	return nsgate_gate_judge(policy, skb, 0, ip_frame(state),
 				 !is_inwards(state->hook));
 }
 
@@ -258,6 +369,9 @@ static unsigned int judge_in(const struct nsgate_target *target,
 	/* What comes from loopback has been at output. */
 	if (state->in->flags & IFF_LOOPBACK)
 		counts = false;
+	if (is_logged(policy, judgement, counts))
+		log_packet(target, policy, skb, state, ip_frame(state), 0,
+			   "gate");
 	if (is_dropped(target, policy, skb, judgement, counts))
 		return drop_ip(target, skb, state);
 	/* The bridge has things of its own there until it is done. */
@@ -273,18 +387,51 @@ static unsigned int judge_out(const struct nsgate_target *target,
 {
 	bool counts = state->hook == NF_INET_LOCAL_OUT;
 
+	unsigned int judgement;
+
 	if (policy->dry && !counts)
 		return NF_ACCEPT;
-	if (is_dropped(target, policy, skb, judge_ip(policy, skb, state),
-		       counts))
+	judgement = judge_ip(policy, skb, state);
+	if (is_logged(policy, judgement, counts))
+		log_packet(target, policy, skb, state, ip_frame(state), 0,
+			   "gate");
+	if (is_dropped(target, policy, skb, judgement, counts))
 		return drop_ip(target, skb, state);
 	return NF_ACCEPT;
 }
 
-/* Where flows are taken. */
-static __always_inline bool is_entry(unsigned int hook)
+/*
+ * Where the kernel has no hook at devices, points of IP stand in for the edges:
+ * flows and @in are taken at prerouting; flows at output, for the socket is known
+ * there, and @out at postrouting, where all is seen that is sent.
+ */
+static __always_inline bool takes_flow(unsigned int hook)
 {
-	return hook == NF_INET_PRE_ROUTING || hook == NF_INET_LOCAL_OUT;
+	if (hook == NF_INET_PRE_ROUTING)
+		return !IS_ENABLED(CONFIG_NETFILTER_INGRESS);
+	return hook == NF_INET_LOCAL_OUT && !IS_ENABLED(CONFIG_NETFILTER_EGRESS);
+}
+
+static __always_inline bool stands_for_edge(unsigned int hook)
+{
+	if (hook == NF_INET_PRE_ROUTING)
+		return !IS_ENABLED(CONFIG_NETFILTER_INGRESS);
+	return hook == NF_INET_POST_ROUTING &&
+	       !IS_ENABLED(CONFIG_NETFILTER_EGRESS);
+}
+
+/* Loopback is no edge, and what passes a VRF passes it besides its device. */
+static bool is_by_edge(const struct nf_hook_state *state)
+{
+	const struct net_device *dev = is_inwards(state->hook) ? state->in :
+								 state->out;
+
+	return dev && !(dev->flags & IFF_LOOPBACK) && !netif_is_l3_master(dev);
+}
+
+static enum nsgate_point edge_point(const struct nf_hook_state *state)
+{
+	return is_inwards(state->hook) ? NSGATE_IN_BARE : NSGATE_OUT;
 }
 
 /* What is left to do for a packet that is counted. */
@@ -294,8 +441,8 @@ static noinline unsigned int finish_ip(const struct nsgate_target *target,
 {
 	const struct nsgate_policy *policy;
 
-	if (is_entry(state->hook) && target->flow)
-		nsgate_flow_touch(target->flow, skb,
+	if (takes_flow(state->hook) && target->flow && is_by_edge(state))
+		nsgate_flow_touch(target->flow, skb, 0,
 				  state->pf == NFPROTO_IPV6);
 	policy = rcu_dereference(target->gate->policy);
 	if (!policy || !is_judged(state->hook))
@@ -303,6 +450,34 @@ static noinline unsigned int finish_ip(const struct nsgate_target *target,
 	if (is_inwards(state->hook))
 		return judge_in(target, policy, skb, state, true);
 	return judge_out(target, policy, skb, state);
+}
+
+/* As finish_ip(), and what is done at an edge elsewhere. */
+static noinline unsigned int finish_edge(const struct nsgate_target *target,
+					 struct sk_buff *skb,
+					 const struct nf_hook_state *state)
+{
+	enum nsgate_frame frame = ip_frame(state);
+	unsigned int verdict, judgement = 0;
+	const struct nsgate_policy *policy;
+	enum nsgate_point point;
+
+	if (!is_by_edge(state))
+		return finish_ip(target, skb, state);
+	point = edge_point(state);
+	nsgate_meter_add(target->meter, point, frame, skb->len);
+	verdict = finish_ip(target, skb, state);
+	if (verdict == NF_ACCEPT) {
+		policy = rcu_dereference(target->gate->policy);
+		if (policy && policy->prog && rcu_access_pointer(target->limit->rules))
+			judgement = judge_ip(policy, skb, state);
+		if (is_beyond_limits(policy, judgement) ||
+		    !is_over_limit(target, skb, state, point, frame, 0,
+				   judgement))
+			return NF_ACCEPT;
+		drop_ip(target, skb, state);
+	}
+	return drop_packet(target, skb, point, frame);
 }
 
 static noinline unsigned int ip_slow(const struct nsgate_target *target,
@@ -313,6 +488,8 @@ static noinline unsigned int ip_slow(const struct nsgate_target *target,
 
 	nsgate_meter_add(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
 			 classify(find_protocol(skb, ipv6)), skb->len);
+	if (stands_for_edge(state->hook))
+		return finish_edge(target, skb, state);
 	return finish_ip(target, skb, state);
 }
 
@@ -354,11 +531,12 @@ static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
 		return ip_slow(target, skb, state);
 	nsgate_meter_add(target->meter, NSGATE_IP_POINT(hook, ipv6),
 			 classify(protocol), skb->len);
-	if (is_judged(hook) &&
-	    unlikely(rcu_access_pointer(target->gate->policy)))
+	if (stands_for_edge(hook))
+		return finish_edge(target, skb, state);
+	if (takes_flow(hook) ||
+	    (is_judged(hook) &&
+	     unlikely(rcu_access_pointer(target->gate->policy))))
 		return finish_ip(target, skb, state);
-	if (is_entry(hook) && target->flow)
-		nsgate_flow_touch(target->flow, skb, ipv6);
 	return NF_ACCEPT;
 }
 
@@ -416,6 +594,40 @@ IP_HOOK(postrouting_ipv6)
 }
 
 /* ---- devices ---- */
+
+#define PKT_TYPES 8
+
+/**
+ * struct nsgate_device - a device of a target
+ * @target: the target
+ * @flow: the target's flows, if this is an edge
+ * @ingress: where frames are counted that come in, by skb->pkt_type
+ * @egress: where frames are counted that are sent
+ * @list: entry in the target's devices, or in those that a walk has before it;
+ *	RTNL
+ * @hash: entry in devices_by_address, RTNL
+ * @dev: the device
+ * @hooked: whether @hooks are registered, RTNL
+ * @rcu: nf_tables' listing of hooks reads @hooks under RCU; packets read the rest
+ * @hooks: its hooks, whose priv is this device
+ *
+ * The packet path reads what stands first.  That changes when the device becomes
+ * an edge or ceases to be one, under RTNL.
+ */
+struct nsgate_device {
+	struct nsgate_target *target;
+	struct nsgate_flow *flow;
+	u8 ingress[PKT_TYPES];
+	u8 egress;
+
+	struct list_head list;
+	struct hlist_node hash;
+	struct net_device *dev;
+	bool hooked;
+	struct rcu_head rcu;
+	struct nsgate_hook hooks[IS_ENABLED(CONFIG_NETFILTER_INGRESS) +
+				 IS_ENABLED(CONFIG_NETFILTER_EGRESS)];
+};
 
 static enum nsgate_frame classify_frame(__be16 protocol)
 {
@@ -519,25 +731,6 @@ static noinline enum nsgate_frame classify_received(const struct sk_buff *skb,
 	return classify_frame(skip_vlan_tags(skb, skb->protocol, offset));
 }
 
-/* What isn't IP is seen by devices only; IP is counted where it gets to IP. */
-static noinline unsigned int judge_ingress(const struct nsgate_target *target,
-					   struct sk_buff *skb, long frame,
-					   int offset)
-{
-	const struct nsgate_policy *policy;
-	unsigned int judgement;
-
-	policy = rcu_dereference(target->gate->policy);
-	if (!policy || (policy->dry && is_ip(frame)))
-		return NF_ACCEPT;
-	judgement = nsgate_gate_judge(policy, skb, offset, frame, false);
-	if (is_dropped(target, policy, skb, judgement, !is_ip(frame)))
-		return drop_packet(target, skb, NSGATE_INGRESS, frame);
-	if (is_ip(frame))
-		put_stamp(policy, skb, offset, judgement);
-	return NF_ACCEPT;
-}
-
 static bool is_from_packet_socket(const struct sk_buff *skb)
 {
 	return skb->sk && skb->sk->sk_family == AF_PACKET;
@@ -552,45 +745,90 @@ static bool is_counted_at_egress(const struct sk_buff *skb, long frame)
 	return !skb->skb_iif && (!is_ip(frame) || is_from_packet_socket(skb));
 }
 
-static noinline unsigned int judge_egress(const struct nsgate_target *target,
-					  struct sk_buff *skb, long frame,
+/* What isn't IP is seen by devices only; IP is counted where it gets to IP. */
+static bool is_counted_at_device(const struct sk_buff *skb, long frame, bool out)
+{
+	return out ? is_counted_at_egress(skb, frame) : !is_ip(frame);
+}
+
+/* First the gate, then the limit. */
+static noinline unsigned int police_frame(const struct nsgate_target *target,
+					  struct sk_buff *skb,
+					  const struct nf_hook_state *state,
+					  enum nsgate_point point, long frame,
 					  int offset)
 {
+	bool out = point == NSGATE_OUT || point == NSGATE_EGRESS;
 	const struct nsgate_policy *policy;
-	unsigned int judgement;
+	unsigned int judgement = 0;
 	bool counts;
 
 	policy = rcu_dereference(target->gate->policy);
-	if (!policy)
+	if (policy) {
+		judgement = nsgate_gate_judge(policy, skb, offset, frame, out);
+		counts = is_counted_at_device(skb, frame, out);
+		if (is_logged(policy, judgement, counts))
+			log_packet(target, policy, skb, state, frame, offset,
+				   "gate");
+		if (is_dropped(target, policy, skb, judgement, counts))
+			return drop_packet(target, skb, point, frame);
+		if (!out && is_ip(frame) && !policy->dry)
+			put_stamp(policy, skb, offset, judgement);
+	}
+	if (!is_edge_point(point) || is_beyond_limits(policy, judgement) ||
+	    !is_over_limit(target, skb, state, point, frame, offset, judgement))
 		return NF_ACCEPT;
-	counts = is_counted_at_egress(skb, frame);
-	if (policy->dry && !counts)
-		return NF_ACCEPT;
-	judgement = nsgate_gate_judge(policy, skb, offset, frame, true);
-	if (is_dropped(target, policy, skb, judgement, counts))
-		return drop_packet(target, skb, NSGATE_EGRESS, frame);
-	return NF_ACCEPT;
+	return drop_packet(target, skb, point, frame);
+}
+
+/*
+ * What leaves by an edge is a flow there, unless it came in by one.  A packet that
+ * came in by any other device of this namespace came in by an edge before that.
+ */
+static bool came_in(const struct sk_buff *skb, struct net *net)
+{
+	return skb->skb_iif && skb->skb_iif != LOOPBACK_IFINDEX &&
+	       dev_get_by_index_rcu(net, skb->skb_iif);
+}
+
+static noinline void touch_sent(struct nsgate_flow *flow,
+				const struct sk_buff *skb, struct net *net,
+				int offset, bool ipv6)
+{
+	if (!came_in(skb, net))
+		nsgate_flow_touch(flow, skb, offset, ipv6);
 }
 
 static noinline unsigned int ingress_slow(const struct nsgate_target *target,
-					  struct sk_buff *skb)
+					  struct sk_buff *skb,
+					  const struct nf_hook_state *state,
+					  enum nsgate_point point,
+					  struct nsgate_flow *flow)
 {
 	int offset;
 	long frame = classify_received(skb, &offset);
 
-	nsgate_meter_add(target->meter, NSGATE_INGRESS, frame, skb->len);
-	return judge_ingress(target, skb, frame, offset);
+	nsgate_meter_add(target->meter, point, frame, skb->len);
+	if (flow && is_edge_point(point) && is_ip(frame))
+		nsgate_flow_touch(flow, skb, offset,
+				  frame == NSGATE_FRAME_IPV6);
+	return police_frame(target, skb, state, point, frame, offset);
 }
 
 static noinline unsigned int egress_slow(const struct nsgate_target *target,
 					 struct sk_buff *skb,
-					 const struct nf_hook_state *state)
+					 const struct nf_hook_state *state,
+					 enum nsgate_point point,
+					 struct nsgate_flow *flow)
 {
 	int offset;
 	long frame = classify_sent(skb, state->out, &offset);
 
-	nsgate_meter_add(target->meter, NSGATE_EGRESS, frame, skb->len);
-	return judge_egress(target, skb, frame, offset);
+	nsgate_meter_add(target->meter, point, frame, skb->len);
+	if (flow && is_ip(frame) && offset >= 0)
+		touch_sent(flow, skb, state->net, offset,
+			   frame == NSGATE_FRAME_IPV6);
+	return police_frame(target, skb, state, point, frame, offset);
 }
 
 /* The class of most frames, or -1 if it takes more to find it. */
@@ -601,36 +839,97 @@ static __always_inline long simple_frame(__be16 protocol)
 	return protocol == htons(ETH_P_IPV6) ? NSGATE_FRAME_IPV6 : -1;
 }
 
-static unsigned int __maybe_unused
-ingress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+/* @flow: where to take flows; what comes back of own multicast is none */
+static __always_inline unsigned int ingress(const struct nsgate_target *target,
+					    struct sk_buff *skb,
+					    const struct nf_hook_state *state,
+					    enum nsgate_point point,
+					    struct nsgate_flow *flow)
 {
-	const struct nsgate_target *target = priv;
 	long frame = simple_frame(skb->protocol);
 
-	if (unlikely(frame < 0))
-		return ingress_slow(target, skb);
-	nsgate_meter_add(target->meter, NSGATE_INGRESS, frame, skb->len);
-	if (unlikely(rcu_access_pointer(target->gate->policy)))
-		return judge_ingress(target, skb, frame, 0);
+	if (unlikely(frame < 0 || skb->pkt_type == PACKET_LOOPBACK))
+		return ingress_slow(target, skb, state, point, flow);
+	nsgate_meter_add(target->meter, point, frame, skb->len);
+	if (flow)
+		nsgate_flow_touch(flow, skb, 0, frame == NSGATE_FRAME_IPV6);
+	if (unlikely(is_policed(target)))
+		return police_frame(target, skb, state, point, frame, 0);
 	return NF_ACCEPT;
 }
 
-static unsigned int __maybe_unused
-egress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+static __always_inline unsigned int egress(const struct nsgate_target *target,
+					   struct sk_buff *skb,
+					   const struct nf_hook_state *state,
+					   enum nsgate_point point,
+					   struct nsgate_flow *flow)
 {
 	const struct ethhdr *eth = (const struct ethhdr *)skb->data;
-	const struct nsgate_target *target = priv;
 	long frame = -1;
 
 	if (likely(has_ethernet_header(state->out) &&
 		   skb_headlen(skb) >= ETH_HLEN))
 		frame = simple_frame(eth->h_proto);
 	if (unlikely(frame < 0))
-		return egress_slow(target, skb, state);
-	nsgate_meter_add(target->meter, NSGATE_EGRESS, frame, skb->len);
-	if (unlikely(rcu_access_pointer(target->gate->policy)))
-		return judge_egress(target, skb, frame, ETH_HLEN);
+		return egress_slow(target, skb, state, point, flow);
+	nsgate_meter_add(target->meter, point, frame, skb->len);
+	if (flow)
+		touch_sent(flow, skb, state->net, ETH_HLEN,
+			   frame == NSGATE_FRAME_IPV6);
+	if (unlikely(is_policed(target)))
+		return police_frame(target, skb, state, point, frame, ETH_HLEN);
 	return NF_ACCEPT;
+}
+
+static unsigned int __maybe_unused
+ingress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	const struct nsgate_device *device = priv;
+
+	return ingress(device->target, skb, state,
+		       READ_ONCE(device->ingress[skb->pkt_type]),
+		       READ_ONCE(device->flow));
+}
+
+static unsigned int __maybe_unused
+egress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	const struct nsgate_device *device = priv;
+
+	return egress(device->target, skb, state, READ_ONCE(device->egress),
+		      READ_ONCE(device->flow));
+}
+
+/* Filters, or a qdisc: what a virtual device has by itself takes no packet. */
+static bool has_tc(const struct net_device *dev)
+{
+	return nsgate_has_tc_filters(dev) ||
+	       rcu_dereference(netdev_get_tx_queue(dev, 0)->qdisc)->enqueue;
+}
+
+/* Loopback is an edge while tc may lead packets past others by it. */
+static unsigned int __maybe_unused
+loopback_ingress_hook(void *priv, struct sk_buff *skb,
+		      const struct nf_hook_state *state)
+{
+	const struct nsgate_device *device = priv;
+	const struct nsgate_target *target = device->target;
+
+	if (has_tc(state->in))
+		return ingress(target, skb, state, NSGATE_IN, target->flow);
+	return ingress(target, skb, state, NSGATE_INGRESS, NULL);
+}
+
+static unsigned int __maybe_unused
+loopback_egress_hook(void *priv, struct sk_buff *skb,
+		     const struct nf_hook_state *state)
+{
+	const struct nsgate_device *device = priv;
+	const struct nsgate_target *target = device->target;
+
+	if (has_tc(state->out))
+		return egress(target, skb, state, NSGATE_OUT, target->flow);
+	return egress(target, skb, state, NSGATE_EGRESS, NULL);
 }
 
 /* The first priority, so that nothing is changed or dropped before us. */
@@ -663,6 +962,20 @@ static const struct nf_hook_ops device_ops[] = {
 	HOOK(egress_hook, NFPROTO_NETDEV, NF_NETDEV_EGRESS),
 #endif
 };
+
+static const struct nf_hook_ops loopback_ops[ARRAY_SIZE(device_ops)] = {
+#if IS_ENABLED(CONFIG_NETFILTER_INGRESS)
+	HOOK(loopback_ingress_hook, NFPROTO_NETDEV, NF_NETDEV_INGRESS),
+#endif
+#if IS_ENABLED(CONFIG_NETFILTER_EGRESS)
+	HOOK(loopback_egress_hook, NFPROTO_NETDEV, NF_NETDEV_EGRESS),
+#endif
+};
+
+static const struct nf_hook_ops *ops_of(const struct net_device *dev)
+{
+	return dev->flags & IFF_LOOPBACK ? loopback_ops : device_ops;
+}
 
 /*
  * Hooks of a point, first ones first.  Those of others are seen, too, which may
@@ -701,6 +1014,13 @@ static const struct nf_hook_entries *egress_entries(const struct net_device *dev
 	return NULL;
 }
 #endif
+
+static const struct nf_hook_entries *
+device_entries(const struct net_device *dev, const struct nf_hook_ops *ops)
+{
+	return ops->hooknum == NF_NETDEV_INGRESS ? ingress_entries(dev) :
+						   egress_entries(dev);
+}
 
 /* One for which there was no memory to be taken out of the list. */
 static bool is_removed(const struct nf_hook_entries *entries, unsigned int i)
@@ -747,14 +1067,15 @@ static unsigned int count_before_devices(struct net *net, unsigned int *steps)
 {
 	struct net_device *dev;
 	unsigned int before = 0;
+	int i;
 
 	for_each_netdev_rcu(net, dev) {
 		if (++*steps > SURVEY_STEPS_MAX)
 			break;
-		before += count_before(ingress_entries(dev), ingress_hook,
-				       steps);
-		before += count_before(egress_entries(dev), egress_hook,
-				       steps);
+		for (i = 0; i < ARRAY_SIZE(device_ops); i++)
+			before += count_before(device_entries(dev,
+							      ops_of(dev) + i),
+					       ops_of(dev)[i].hook, steps);
 	}
 	return before;
 }
@@ -826,10 +1147,8 @@ static bool is_preceded(const struct net *net, const struct nf_hook_ops *ops)
 	rcu_read_lock();
 	if (!ops->dev)
 		entries = ip_entries(net, ops->pf, ops->hooknum);
-	else if (ops->hooknum == NF_NETDEV_INGRESS)
-		entries = ingress_entries(ops->dev);
 	else
-		entries = egress_entries(ops->dev);
+		entries = device_entries(ops->dev, ops);
 	preceded = count_before(entries, ops->hook, &steps);
 	rcu_read_unlock();
 	return preceded;
@@ -850,27 +1169,6 @@ static void move_to_front(struct net *net, struct nsgate_hook *hook)
 	nf_unregister_net_hook(net, old);
 	hook->turn = !hook->turn;
 }
-
-/**
- * struct nsgate_device - a device of a target
- * @list: entry in the target's devices, or in those that a walk has before it;
- *	RTNL
- * @hash: entry in devices_by_address, RTNL
- * @target: the target
- * @dev: the device
- * @hooked: whether @hooks are registered, RTNL
- * @rcu: nf_tables' listing of hooks reads @hooks under RCU
- * @hooks: its hooks
- */
-struct nsgate_device {
-	struct list_head list;
-	struct hlist_node hash;
-	struct nsgate_target *target;
-	struct net_device *dev;
-	bool hooked;
-	struct rcu_head rcu;
-	struct nsgate_hook hooks[ARRAY_SIZE(device_ops)];
-};
 
 /* Those of all targets: a device is there twice while it changes targets. */
 static DEFINE_HASHTABLE(devices_by_address, 12); /* RTNL */
@@ -898,6 +1196,81 @@ static struct nsgate_device *find_device(const struct nsgate_target *target,
 	return NULL;
 }
 
+/* What these carry is carried by another device of the namespace as well. */
+static bool is_edge_kind(const struct net_device *dev)
+{
+	static const char *const others[] = {
+		"bridge", "bond", "team", "vrf", "ifb",
+	};
+	int i;
+
+	if (!dev->rtnl_link_ops)
+		return true;
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		if (!strcmp(dev->rtnl_link_ops->kind, others[i]))
+			return false;
+	}
+	return true;
+}
+
+/* @leaving: a device that still counts as one of this namespace, or NULL */
+static bool is_edge(struct net_device *dev, const struct net_device *leaving)
+{
+	struct net_device *lower;
+	struct list_head *iter;
+
+	if ((dev->flags & IFF_LOOPBACK) || !is_edge_kind(dev))
+		return false;
+	netdev_for_each_lower_dev(dev, lower, iter) {
+		if (lower != leaving && net_eq(dev_net(lower), dev_net(dev)))
+			return false;
+	}
+	return true;
+}
+
+/* A packet meanwhile is counted on one side or the other, as others are. */
+static void set_side(struct nsgate_device *device,
+		     const struct net_device *leaving)
+{
+	bool edge = is_edge(device->dev, leaving);
+	u8 ingress = NSGATE_INGRESS;
+	int i;
+
+	ASSERT_RTNL();
+	if (edge)
+		ingress = has_ethernet_header(device->dev) ? NSGATE_IN :
+							     NSGATE_IN_BARE;
+	for (i = 0; i < PKT_TYPES; i++)
+		WRITE_ONCE(device->ingress[i],
+			   i == PACKET_LOOPBACK ? NSGATE_INGRESS : ingress);
+	WRITE_ONCE(device->egress, edge ? NSGATE_OUT : NSGATE_EGRESS);
+	WRITE_ONCE(device->flow, edge ? device->target->flow : NULL);
+}
+
+static void set_side_of(const struct nsgate_target *target,
+			const struct net_device *dev,
+			const struct net_device *leaving)
+{
+	struct nsgate_device *device = find_device(target, dev);
+
+	if (device)
+		set_side(device, leaving);
+}
+
+/* A device that comes or goes may be the one that others stand on. */
+static void set_sides_above(const struct nsgate_target *target,
+			    struct net_device *dev,
+			    const struct net_device *leaving)
+{
+	struct net_device *upper;
+	struct list_head *iter;
+
+	rcu_read_lock();
+	netdev_for_each_upper_dev_rcu(dev, upper, iter)
+		set_side_of(target, upper, leaving);
+	rcu_read_unlock();
+}
+
 static struct nsgate_device *add_device(struct nsgate_target *target,
 					struct net_device *dev)
 {
@@ -911,7 +1284,8 @@ static struct nsgate_device *add_device(struct nsgate_target *target,
 	device->target = target;
 	device->dev = dev;
 	for (i = 0; i < ARRAY_SIZE(device->hooks); i++)
-		hook_init(device->hooks + i, device_ops + i, dev, target);
+		hook_init(device->hooks + i, ops_of(dev) + i, dev, device);
+	set_side(device, NULL);
 	list_add_tail(&device->list, &target->devices);
 	hash_add(devices_by_address, &device->hash, device_key(target, dev));
 	WRITE_ONCE(target->nr_devices, target->nr_devices + 1);
@@ -1055,14 +1429,21 @@ static int device_event(struct notifier_block *notifier, unsigned long event,
 						    struct nsgate_target,
 						    notifier);
 	struct net_device *dev = netdev_notifier_info_to_dev(info);
+	const struct netdev_notifier_changeupper_info *upper_info;
 
 	switch (event) {
 	case NETDEV_REGISTER:
 		device_came(target, dev);
+		set_sides_above(target, dev, NULL);
+		break;
+	case NETDEV_CHANGEUPPER:
+		upper_info = info;
+		set_side_of(target, upper_info->upper_dev, NULL);
 		break;
 	case NETDEV_PRE_UP:
 		return notifier_from_errno(device_gets_up(target, dev));
 	case NETDEV_UNREGISTER:
+		set_sides_above(target, dev, dev);
 		device_goes(target, dev);
 		break;
 	}

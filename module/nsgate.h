@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of nsgate share, a section for each of them.  Calls go one
- * way: main -> target -> {hook, proc} -> {meter, flow, gate}.
+ * way: main -> target -> {hook, proc} -> {meter, flow, gate, limit, log}.
  */
 #ifndef NSGATE_H
 #define NSGATE_H
@@ -29,14 +29,20 @@ struct nsgate_entry;
 /**
  * enum nsgate_point - where packets are counted: a hook and a family
  * @NSGATE_PREROUTING: first of the points of IP, see NSGATE_IP_POINT()
- * @NSGATE_INGRESS: ingress of a device
- * @NSGATE_EGRESS: egress of a device
+ * @NSGATE_INGRESS: ingress of a device that is no edge
+ * @NSGATE_IN: ingress of an edge whose frames have an Ethernet header
+ * @NSGATE_IN_BARE: ingress of an edge whose frames begin with what they carry
+ * @NSGATE_EGRESS: egress of a device that is no edge
+ * @NSGATE_OUT: egress of an edge
  * @NSGATE_POINTS: how many there are
  */
 enum nsgate_point {
 	NSGATE_PREROUTING,
 	NSGATE_INGRESS = 2 * NF_INET_NUMHOOKS,
+	NSGATE_IN,
+	NSGATE_IN_BARE,
 	NSGATE_EGRESS,
+	NSGATE_OUT,
 	NSGATE_POINTS
 };
 
@@ -97,11 +103,13 @@ struct nsgate_count {
  * enum nsgate_judged - what the gate has done with packets
  * @NSGATE_EXCEPTED: found them to be an exception
  * @NSGATE_DROPPED: dropped them, or would have, were it not a dry run
+ * @NSGATE_UNLOGGED: didn't log them, as there were too many
  * @NSGATE_JUDGED: how many there are
  */
 enum nsgate_judged {
 	NSGATE_EXCEPTED,
 	NSGATE_DROPPED,
+	NSGATE_UNLOGGED,
 	NSGATE_JUDGED
 };
 
@@ -343,13 +351,15 @@ void nsgate_flow_free(struct nsgate_flow *flow);
 /**
  * nsgate_flow_touch() - count a packet for its flow
  * @flow: the target's table
- * @skb: the packet, at a hook of IP
+ * @skb: the packet
+ * @offset: where its network header begins, in bytes from skb->data; what is
+ *	before that isn't counted
  * @ipv6: whether it is IPv6
  *
  * Context: Any but hard interrupt; takes no lock.
  */
 void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
-		       bool ipv6);
+		       int offset, bool ipv6);
 
 /**
  * nsgate_flow_usage() - tell how full a table is
@@ -386,6 +396,8 @@ struct sock_filter;
  * struct nsgate_policy - what a gate does with packets; never changes
  * @drop: drop all but the exceptions, rather than only them
  * @dry: only count what would be dropped
+ * @log: hand what is dropped to NFLOG
+ * @log_group: the group that gets it
  * @seal: random, for the stamps of packets that it has judged
  * @prog: tells what an exception is; NULL if there is none
  * @insns: the program as it was written
@@ -395,6 +407,8 @@ struct sock_filter;
 struct nsgate_policy {
 	bool drop;
 	bool dry;
+	bool log;
+	u16 log_group;
 	unsigned long seal;
 	struct bpf_prog *prog;
 	struct sock_filter *insns;
@@ -480,6 +494,216 @@ int nsgate_gate_write(struct nsgate_gate *gate, char *text, const char **why);
 unsigned int nsgate_gate_judge(const struct nsgate_policy *policy,
 			       struct sk_buff *skb, int offset,
 			       enum nsgate_frame frame, bool outwards);
+
+/* ---- limit.c: rates and quotas ---- */
+
+/* More than the longest command. */
+#define NSGATE_LIMIT_TEXT_MAX 1024
+
+/**
+ * enum nsgate_direction - the ways in which edges are passed
+ * @NSGATE_INWARDS: into the namespace
+ * @NSGATE_OUTWARDS: out of it
+ * @NSGATE_DIRECTIONS: how many there are
+ */
+enum nsgate_direction {
+	NSGATE_INWARDS,
+	NSGATE_OUTWARDS,
+	NSGATE_DIRECTIONS
+};
+
+struct nsgate_limit_cpu;
+struct nsgate_limit_rules;
+struct nsgate_limit_pool;
+
+/**
+ * struct nsgate_limit - the limit of a family
+ * @rules: what is in force; NULL limits nothing; readers under RCU, writers
+ *	hold @lock
+ * @lock: one writer at a time
+ * @refs: members of the family
+ * @may_cut_off: whether rules may cut the family off; set once
+ * @cpu: what each CPU has used; NULL before the first rules
+ * @pools: what all CPUs share, by direction; likewise
+ */
+struct nsgate_limit {
+	struct nsgate_limit_rules __rcu *rules;
+	struct mutex lock; /* protects rules, cpu and pools against other writers */
+	struct kref refs;
+	bool may_cut_off;
+	struct nsgate_limit_cpu __percpu *cpu;
+	struct nsgate_limit_pool *pools;
+};
+
+/**
+ * struct nsgate_limit_figures - a direction of a limit, for readers
+ * @rate: bytes per second, 0 for no rate
+ * @burst: bytes
+ * @has_quota: whether there is a quota
+ * @quota: bytes
+ * @used: bytes that passed since the limit was set, or since the value that was
+ *	written
+ * @over: what was over the limit, ever
+ */
+struct nsgate_limit_figures {
+	u64 rate;
+	u64 burst;
+	bool has_quota;
+	u64 quota;
+	u64 used;
+	struct nsgate_count over;
+};
+
+/**
+ * nsgate_limit_alloc() - make a limit that limits nothing
+ * @may_cut_off: whether rules may cut the family off
+ *
+ * Context: Process context, may sleep.
+ * Return: the limit, or NULL if there is no memory.
+ */
+struct nsgate_limit *nsgate_limit_alloc(bool may_cut_off);
+
+/**
+ * nsgate_limit_get() - share a limit with one more target
+ * @limit: the limit
+ *
+ * Context: Any. The caller has a reference, and nsgate_limit_put() takes back
+ * the new one.
+ * Return: the limit.
+ */
+struct nsgate_limit *nsgate_limit_get(struct nsgate_limit *limit);
+
+/**
+ * nsgate_limit_put() - let go of a limit; frees it with the last reference
+ * @limit: the limit, which no packet of this target asks any more
+ *
+ * Context: Process context, may sleep.
+ */
+void nsgate_limit_put(struct nsgate_limit *limit);
+
+/**
+ * nsgate_limit_write() - put other rules in force
+ * @limit: the limit
+ * @text: the command, one line; is written into
+ * @why: set to a reason if there is an error
+ *
+ * When it returns, no packet is charged by the old rules any more. What passes
+ * meanwhile is charged all the same.
+ *
+ * Context: Process context, may sleep. Takes the limit's lock.
+ * Return: 0; -EINVAL if the text is malformed; -EPERM if this family may not be
+ * cut off; -ENOMEM. On an error the old rules stay in force.
+ */
+int nsgate_limit_write(struct nsgate_limit *limit, char *text,
+		       const char **why);
+
+/**
+ * nsgate_limit_read() - tell what a limit says, and what came of it
+ * @limit: the limit
+ * @figures: filled in, by direction
+ *
+ * Context: Any but hard interrupt; takes no lock.
+ * Return: its mode: "none", "on" or "dry".
+ */
+const char *
+nsgate_limit_read(const struct nsgate_limit *limit,
+		  struct nsgate_limit_figures figures[NSGATE_DIRECTIONS]);
+
+/**
+ * nsgate_limit_charge() - charge a packet, if it is within its limit
+ * @rules: the rules in force
+ * @direction: which way it goes
+ * @len: its length in bytes
+ *
+ * Context: RCU read side, any but hard interrupt; takes no lock.
+ * Return: whether it is within; if not, nothing was charged, and the caller goes
+ * on with nsgate_limit_spare() or nsgate_limit_refuse().
+ */
+bool nsgate_limit_charge(struct nsgate_limit_rules *rules,
+			 enum nsgate_direction direction, unsigned int len);
+
+/**
+ * nsgate_limit_spare() - charge a packet that is over, but which a link needs
+ * @rules: the rules in force
+ * @direction: which way it goes
+ * @len: its length in bytes
+ *
+ * Context: RCU read side, any but hard interrupt; takes no lock.
+ * Return: whether it passes: there may be so many in each second.
+ */
+bool nsgate_limit_spare(struct nsgate_limit_rules *rules,
+			enum nsgate_direction direction, unsigned int len);
+
+/**
+ * nsgate_limit_refuse() - count a packet that is over
+ * @rules: the rules in force
+ * @direction: which way it goes
+ * @len: its length in bytes
+ *
+ * Context: RCU read side, any but hard interrupt; takes no lock.
+ * Return: whether it is to be dropped; if not, this is a dry run.
+ */
+bool nsgate_limit_refuse(struct nsgate_limit_rules *rules,
+			 enum nsgate_direction direction, unsigned int len);
+
+/* ---- log.c: what was dropped, for NFLOG ---- */
+
+/**
+ * struct nsgate_log - keeps a target from logging too much
+ * @next: the time in nanoseconds from which on one more may be logged at once,
+ *	less a second
+ */
+struct nsgate_log {
+	atomic64_t next;
+};
+
+/**
+ * nsgate_log_alloc() - begin with nothing logged
+ *
+ * Context: Process context, may sleep.
+ * Return: what nsgate_log_free() frees, or NULL if there is no memory.
+ */
+struct nsgate_log *nsgate_log_alloc(void);
+
+/**
+ * nsgate_log_free() - free what nsgate_log_alloc() made
+ * @log: that, or NULL
+ *
+ * Context: Any. No packet of the target is in a hook.
+ */
+void nsgate_log_free(struct nsgate_log *log);
+
+/**
+ * nsgate_log_enable() - have the kernel's NFLOG ready
+ *
+ * Context: Process context, may sleep.
+ * Return: 0, and nsgate_log_disable() undoes it; or -ENOENT if there is none.
+ */
+int nsgate_log_enable(void);
+
+/**
+ * nsgate_log_disable() - need the kernel's NFLOG no more
+ *
+ * Context: Any.
+ */
+void nsgate_log_disable(void);
+
+/**
+ * nsgate_log_packet() - hand a packet to NFLOG of the initial network namespace
+ * @log: the target's
+ * @group: the group
+ * @prefix: what is said of the packet
+ * @skb: the packet; the same before and after
+ * @state: the hook that it is at
+ * @frame: what it is; nothing but IP and ARP can be told
+ * @offset: where its network header begins, in bytes from skb->data
+ *
+ * Context: RCU read side, any but hard interrupt. Takes NFLOG's locks.
+ * Return: false if it isn't logged because there were too many.
+ */
+bool nsgate_log_packet(struct nsgate_log *log, u16 group, const char *prefix,
+		       struct sk_buff *skb, const struct nf_hook_state *state,
+		       enum nsgate_frame frame, int offset);
 
 /* ---- target.c: targets, their life and death ---- */
 
@@ -576,6 +800,8 @@ struct nsgate_survey {
  * @meter: its counters
  * @flow: its flows, or NULL if none are kept
  * @gate: the gate of its family
+ * @limit: the limit of its family
+ * @log: how much it has logged
  * @ip_hooks: its hooks for IP, whose priv is this target
  * @ip_hooked: whether @ip_hooks are registered, @walk_lock
  * @watching: whether @notifier is
@@ -619,6 +845,8 @@ struct nsgate_target {
 	struct nsgate_meter __percpu *meter;
 	struct nsgate_flow *flow;
 	struct nsgate_gate *gate;
+	struct nsgate_limit *limit;
+	struct nsgate_log *log;
 
 	struct nsgate_hook ip_hooks[2 * NF_INET_NUMHOOKS];
 	bool ip_hooked;

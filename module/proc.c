@@ -15,6 +15,7 @@
 #include <linux/capability.h>
 #include <linux/completion.h>
 #include <linux/filter.h>
+#include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
@@ -312,66 +313,118 @@ static const char *const frame_protos[NSGATE_PROTOS] = {
 	[NSGATE_FRAME_OTHER] = "other",
 };
 
-static const struct {
+#define POINT_ROW(text, hook, ipv6) {				\
+	.name = text, .protos = ip_protos,			\
+	.points = { NSGATE_IP_POINT(hook, ipv6) },		\
+	.nr_points = 1,						\
+}
+
+/* The rows of a hook and a family, and the points whose sum they are. */
+static const struct row {
 	const char *name;
 	const char *const *protos;
-} points[NSGATE_POINTS] = {
-	[NSGATE_IP_POINT(NF_INET_PRE_ROUTING, 0)] = { "prerouting ipv4", ip_protos },
-	[NSGATE_IP_POINT(NF_INET_PRE_ROUTING, 1)] = { "prerouting ipv6", ip_protos },
-	[NSGATE_IP_POINT(NF_INET_LOCAL_IN, 0)] = { "input ipv4", ip_protos },
-	[NSGATE_IP_POINT(NF_INET_LOCAL_IN, 1)] = { "input ipv6", ip_protos },
-	[NSGATE_IP_POINT(NF_INET_FORWARD, 0)] = { "forward ipv4", ip_protos },
-	[NSGATE_IP_POINT(NF_INET_FORWARD, 1)] = { "forward ipv6", ip_protos },
-	[NSGATE_IP_POINT(NF_INET_LOCAL_OUT, 0)] = { "output ipv4", ip_protos },
-	[NSGATE_IP_POINT(NF_INET_LOCAL_OUT, 1)] = { "output ipv6", ip_protos },
-	[NSGATE_IP_POINT(NF_INET_POST_ROUTING, 0)] = { "postrouting ipv4", ip_protos },
-	[NSGATE_IP_POINT(NF_INET_POST_ROUTING, 1)] = { "postrouting ipv6", ip_protos },
+	u8 points[3];
+	u8 nr_points;
+	bool with_header; /* counts the header of NSGATE_IN, which IP doesn't see */
+} rows[] = {
+	POINT_ROW("prerouting ipv4", NF_INET_PRE_ROUTING, 0),
+	POINT_ROW("prerouting ipv6", NF_INET_PRE_ROUTING, 1),
+	POINT_ROW("input ipv4", NF_INET_LOCAL_IN, 0),
+	POINT_ROW("input ipv6", NF_INET_LOCAL_IN, 1),
+	POINT_ROW("forward ipv4", NF_INET_FORWARD, 0),
+	POINT_ROW("forward ipv6", NF_INET_FORWARD, 1),
+	POINT_ROW("output ipv4", NF_INET_LOCAL_OUT, 0),
+	POINT_ROW("output ipv6", NF_INET_LOCAL_OUT, 1),
+	POINT_ROW("postrouting ipv4", NF_INET_POST_ROUTING, 0),
+	POINT_ROW("postrouting ipv6", NF_INET_POST_ROUTING, 1),
 #if IS_ENABLED(CONFIG_NETFILTER_INGRESS)
-	[NSGATE_INGRESS] = { "ingress netdev", frame_protos },
+	{
+		.name = "ingress netdev", .protos = frame_protos,
+		.points = { NSGATE_INGRESS, NSGATE_IN, NSGATE_IN_BARE },
+		.nr_points = 3,
+	},
 #endif
 #if IS_ENABLED(CONFIG_NETFILTER_EGRESS)
-	[NSGATE_EGRESS] = { "egress netdev", frame_protos },
+	{
+		.name = "egress netdev", .protos = frame_protos,
+		.points = { NSGATE_EGRESS, NSGATE_OUT },
+		.nr_points = 2,
+	},
 #endif
+	{
+		.name = "in netdev", .protos = frame_protos,
+		.points = { NSGATE_IN, NSGATE_IN_BARE },
+		.nr_points = 2,
+		.with_header = true,
+	},
+	{
+		.name = "out netdev", .protos = frame_protos,
+		.points = { NSGATE_OUT },
+		.nr_points = 1,
+	},
 };
 
-static void show_sum(struct seq_file *seq, enum nsgate_point point,
+static void add_count(struct nsgate_count *sum, const struct nsgate_count *count,
+		      unsigned int header)
+{
+	sum->packets += count->packets;
+	sum->bytes += count->bytes + count->packets * header;
+}
+
+static void sum_row(const struct row *row,
+		    const struct nsgate_meter __percpu *meter,
+		    struct nsgate_sum sum[NSGATE_PROTOS])
+{
+	struct nsgate_sum one[NSGATE_PROTOS];
+	unsigned int header;
+	int i, proto;
+
+	memset(sum, 0, NSGATE_PROTOS * sizeof(*sum));
+	for (i = 0; i < row->nr_points; i++) {
+		header = row->with_header && row->points[i] == NSGATE_IN ?
+			 ETH_HLEN : 0;
+		nsgate_meter_sum(meter, row->points[i], one);
+		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
+			add_count(&sum[proto].seen, &one[proto].seen, header);
+			add_count(&sum[proto].dropped, &one[proto].dropped,
+				  header);
+		}
+	}
+}
+
+static void show_sum(struct seq_file *seq, const struct row *row,
 		     const char *proto, const struct nsgate_sum *sum)
 {
-	seq_printf(seq, "%s %s %llu %llu %llu %llu\n", points[point].name,
+	seq_printf(seq, "%s %s %llu %llu %llu %llu\n", row->name,
 		   proto, sum->seen.packets, sum->seen.bytes,
 		   sum->dropped.packets, sum->dropped.bytes);
 }
 
-static void show_point(struct seq_file *seq, const struct nsgate_target *target,
-		       enum nsgate_point point)
+static void show_row(struct seq_file *seq, const struct nsgate_target *target,
+		     const struct row *row)
 {
 	struct nsgate_sum sum[NSGATE_PROTOS], all = {};
 	int proto;
 
-	nsgate_meter_sum(target->meter, point, sum);
+	sum_row(row, target->meter, sum);
 	for (proto = 0; proto < NSGATE_PROTOS; proto++) {
-		all.seen.packets += sum[proto].seen.packets;
-		all.seen.bytes += sum[proto].seen.bytes;
-		all.dropped.packets += sum[proto].dropped.packets;
-		all.dropped.bytes += sum[proto].dropped.bytes;
+		add_count(&all.seen, &sum[proto].seen, 0);
+		add_count(&all.dropped, &sum[proto].dropped, 0);
 	}
-	show_sum(seq, point, "all", &all);
+	show_sum(seq, row, "all", &all);
 	for (proto = 0; proto < NSGATE_PROTOS; proto++) {
 		if (sum[proto].seen.packets)
-			show_sum(seq, point, points[point].protos[proto],
-				 &sum[proto]);
+			show_sum(seq, row, row->protos[proto], &sum[proto]);
 	}
 }
 
 static int stats_show(struct seq_file *seq, void *v)
 {
-	int point;
+	int i;
 
 	seq_puts(seq, "hook family proto packets bytes dropped_packets dropped_bytes\n");
-	for (point = 0; point < NSGATE_POINTS; point++) {
-		if (points[point].name)
-			show_point(seq, seq->private, point);
-	}
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		show_row(seq, seq->private, &rows[i]);
 	return 0;
 }
 
@@ -482,6 +535,10 @@ static int gate_show(struct seq_file *seq, void *v)
 	rcu_read_lock();
 	policy = rcu_dereference(target->gate->policy);
 	show_policy(seq, policy);
+	if (policy && policy->log)
+		seq_printf(seq, "log %u\n", policy->log_group);
+	else
+		seq_puts(seq, "log none\n");
 	if (policy && policy->label)
 		seq_printf(seq, "label %s\n", policy->label);
 	rcu_read_unlock();
@@ -489,11 +546,47 @@ static int gate_show(struct seq_file *seq, void *v)
 		   nsgate_meter_sum_judged(target->meter, NSGATE_EXCEPTED));
 	seq_printf(seq, "dropped %llu\n",
 		   nsgate_meter_sum_judged(target->meter, NSGATE_DROPPED));
+	seq_printf(seq, "unlogged %llu\n",
+		   nsgate_meter_sum_judged(target->meter, NSGATE_UNLOGGED));
+	return 0;
+}
+
+static void show_number(struct seq_file *seq, const char *direction,
+			const char *key, bool is_set, u64 value)
+{
+	if (is_set)
+		seq_printf(seq, "%s_%s %llu\n", direction, key, value);
+	else
+		seq_printf(seq, "%s_%s none\n", direction, key);
+}
+
+static void show_figures(struct seq_file *seq, const char *direction,
+			 const struct nsgate_limit_figures *figures)
+{
+	show_number(seq, direction, "rate", figures->rate, figures->rate);
+	show_number(seq, direction, "burst", figures->rate, figures->burst);
+	show_number(seq, direction, "quota", figures->has_quota,
+		    figures->quota);
+	show_number(seq, direction, "used", true, figures->used);
+	show_number(seq, direction, "over_packets", true,
+		    figures->over.packets);
+	show_number(seq, direction, "over_bytes", true, figures->over.bytes);
+}
+
+static int limit_show(struct seq_file *seq, void *v)
+{
+	const struct nsgate_target *target = seq->private;
+	struct nsgate_limit_figures figures[NSGATE_DIRECTIONS];
+
+	seq_printf(seq, "mode %s\n",
+		   nsgate_limit_read(target->limit, figures));
+	show_figures(seq, "in", &figures[NSGATE_INWARDS]);
+	show_figures(seq, "out", &figures[NSGATE_OUTWARDS]);
 	return 0;
 }
 
 /* Who opens the file to write is judged, whoever writes then. */
-static int gate_open(struct inode *inode, struct file *file)
+static int control_open(struct inode *inode, struct file *file)
 {
 	int err;
 
@@ -505,17 +598,27 @@ static int gate_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static int write_gate(struct nsgate_target *target, const char __user *buf,
-		      size_t len, const char **why)
+/* A file of the host view that takes commands. */
+struct control {
+	const char *name;
+	size_t text_max;
+	int too_long; /* the error, if it is longer */
+	int (*write)(struct nsgate_target *target, char *text,
+		     const char **why);
+};
+
+static int write_control(const struct control *control,
+			 struct nsgate_target *target, const char __user *buf,
+			 size_t len, const char **why)
 {
 	struct net *net;
 	char *text;
 	int err;
 
 	*why = "the line is too long";
-	if (len > NSGATE_GATE_TEXT_MAX)
-		return -E2BIG;
-	/* It doesn't die before the gate is as it is told to be. */
+	if (len > control->text_max)
+		return control->too_long;
+	/* It doesn't die before the file is as it is told to be. */
 	*why = "no live network namespace";
 	net = nsgate_target_get_net(target);
 	if (!net)
@@ -533,9 +636,7 @@ static int write_gate(struct nsgate_target *target, const char __user *buf,
 	err = -EINVAL;
 	*why = "a text without NUL is needed";
 	if (strlen(text) == len)
-		err = nsgate_gate_write(target->gate, text, why);
-	if (!err)
-		nsgate_target_move_family_to_front(target);
+		err = control->write(target, text, why);
 out:
 	kvfree(text);
 out_net:
@@ -543,23 +644,58 @@ out_net:
 	return err;
 }
 
-static ssize_t gate_write(struct file *file, const char __user *buf, size_t len,
-			  loff_t *pos)
+static ssize_t control_write(const struct control *control, struct file *file,
+			     const char __user *buf, size_t len)
 {
 	struct nsgate_target *target = pde_data(file_inode(file));
 	const char *why;
 	int err;
 
-	err = write_gate(target, buf, len, &why);
+	err = write_control(control, target, buf, len, &why);
 	if (err) {
-		pr_err("gate of net:[%u]: %s: error %d\n", target->inode, why,
-		       err);
+		pr_err("%s of net:[%u]: %s: error %d\n", control->name,
+		       target->inode, why, err);
 		return err;
 	}
-	pr_info_ratelimited("gate of net:[%u]: written by \"%*pE\" (%d)\n",
-			    target->inode, (int)strlen(current->comm),
-			    current->comm, task_pid_nr(current));
+	pr_info_ratelimited("%s of net:[%u]: written by \"%*pE\" (%d)\n",
+			    control->name, target->inode,
+			    (int)strlen(current->comm), current->comm,
+			    task_pid_nr(current));
 	return len;
+}
+
+static int write_gate(struct nsgate_target *target, char *text,
+		      const char **why)
+{
+	int err = nsgate_gate_write(target->gate, text, why);
+
+	if (!err)
+		nsgate_target_move_family_to_front(target);
+	return err;
+}
+
+static ssize_t gate_write(struct file *file, const char __user *buf, size_t len,
+			  loff_t *pos)
+{
+	static const struct control gate = { "gate", NSGATE_GATE_TEXT_MAX,
+					     -E2BIG, write_gate };
+
+	return control_write(&gate, file, buf, len);
+}
+
+static int write_limit(struct nsgate_target *target, char *text,
+		       const char **why)
+{
+	return nsgate_limit_write(target->limit, text, why);
+}
+
+static ssize_t limit_write(struct file *file, const char __user *buf, size_t len,
+			   loff_t *pos)
+{
+	static const struct control limit = { "limit", NSGATE_LIMIT_TEXT_MAX,
+					      -EINVAL, write_limit };
+
+	return control_write(&limit, file, buf, len);
 }
 
 /*
@@ -612,6 +748,7 @@ static ssize_t name##_##read(struct kiocb *iocb, struct iov_iter *to)	\
 DEFINE_READ(namespaces, look_read)
 DEFINE_READ(births, look_read)
 DEFINE_READ(gate, look_read)
+DEFINE_READ(limit, look_read)
 DEFINE_READ(state, look_read)
 DEFINE_READ(state, own_look_read)
 DEFINE_READ(stats, look_read)
@@ -622,13 +759,16 @@ DEFINE_READ(flows, own_look_read)
 static const struct proc_ops namespaces_ops = HOST_OPS(namespaces);
 static const struct proc_ops births_ops = HOST_OPS(births);
 
-static const struct proc_ops gate_ops = {
-	.proc_open = gate_open,
-	.proc_read_iter = gate_look_read,
-	.proc_write = gate_write,
-	.proc_lseek = no_seek_end_llseek,
-	.proc_release = look_release,
-};
+#define CONTROL_OPS(name) {				\
+	.proc_open = control_open,			\
+	.proc_read_iter = name##_look_read,		\
+	.proc_write = name##_write,			\
+	.proc_lseek = no_seek_end_llseek,		\
+	.proc_release = look_release,			\
+}
+
+static const struct proc_ops gate_ops = CONTROL_OPS(gate);
+static const struct proc_ops limit_ops = CONTROL_OPS(limit);
 
 /* What there is of each target, in the host view and in its own. */
 static const struct {
@@ -795,7 +935,8 @@ static int add_host_files(struct nsgate_target *target,
 				      &files[i].host_ops, target))
 			return -ENOMEM;
 	}
-	if (!proc_create_data("gate", 0600, dir, &gate_ops, target))
+	if (!proc_create_data("gate", 0600, dir, &gate_ops, target) ||
+	    !proc_create_data("limit", 0600, dir, &limit_ops, target))
 		return -ENOMEM;
 	return 0;
 }

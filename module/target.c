@@ -82,6 +82,7 @@ static DECLARE_WAIT_QUEUE_HEAD(progress); /* one of both has become 0 */
  * struct nsgate_family - a head, and all targets that were born in it, and in those
  * @refs: one for each target
  * @gate: the gate that they share
+ * @limit: the limit that they share
  * @nr_live: targets that live, target lock
  * @gone_born: those that were born in it and are gone, oldest first, target lock
  * @nr_gone_born: how many those are, target lock
@@ -90,6 +91,7 @@ static DECLARE_WAIT_QUEUE_HEAD(progress); /* one of both has become 0 */
 struct nsgate_family {
 	refcount_t refs;
 	struct nsgate_gate *gate;
+	struct nsgate_limit *limit;
 	unsigned int nr_live;
 	struct list_head gone_born;
 	unsigned int nr_gone_born;
@@ -303,18 +305,29 @@ static struct nsgate_family *family_alloc(const struct net *net)
 	family->gate = nsgate_gate_alloc(may_cut_off, defaults->drop);
 	if (IS_ERR(family->gate)) {
 		err = PTR_ERR(family->gate);
-		kfree(family);
-		return ERR_PTR(err);
+		goto err_family;
+	}
+	family->limit = nsgate_limit_alloc(may_cut_off);
+	if (!family->limit) {
+		err = -ENOMEM;
+		goto err_gate;
 	}
 	refcount_set(&family->refs, 1);
 	INIT_LIST_HEAD(&family->gone_born);
 	return family;
+
+err_gate:
+	nsgate_gate_put(family->gate);
+err_family:
+	kfree(family);
+	return ERR_PTR(err);
 }
 
 static void family_put(struct nsgate_family *family)
 {
 	if (!refcount_dec_and_test(&family->refs))
 		return;
+	nsgate_limit_put(family->limit);
 	nsgate_gate_put(family->gate);
 	kfree(family);
 }
@@ -323,6 +336,7 @@ static void target_free(struct nsgate_target *target)
 {
 	nsgate_flow_free(target->flow);
 	nsgate_meter_free(target->meter);
+	nsgate_log_free(target->log);
 	family_put(target->family);
 	kfree(target);
 }
@@ -369,9 +383,12 @@ static int target_fill(struct nsgate_target *target, const struct net *net,
 		if (IS_ERR(family))
 			return PTR_ERR(family);
 	}
+	target->log = nsgate_log_alloc();
+	if (!target->log)
+		goto err_family;
 	target->meter = nsgate_meter_alloc();
 	if (!target->meter)
-		goto err_family;
+		goto err_log;
 	if (defaults->flows) {
 		target->flow = nsgate_flow_alloc(defaults->flows);
 		if (!target->flow)
@@ -379,10 +396,13 @@ static int target_fill(struct nsgate_target *target, const struct net *net,
 	}
 	target->family = family;
 	target->gate = family->gate;
+	target->limit = family->limit;
 	return 0;
 
 err_meter:
 	nsgate_meter_free(target->meter);
+err_log:
+	nsgate_log_free(target->log);
 err_family:
 	family_put(family);
 	return -ENOMEM;

@@ -296,7 +296,7 @@ static void judge_gate(void)
 }
 
 /* What the gate says of itself, up to its figures: what was taken as it stands. */
-static char stands[TEXT_MAX] = "policy accept\nexcept none\n";
+static char stands[TEXT_MAX] = "policy accept\nexcept none\nlog none\n";
 
 static void apply_gate(void)
 {
@@ -312,7 +312,7 @@ static void apply_gate(void)
 	for (i = 0; i < nr_insns; i++)
 		to += sprintf(to, ",%u %u %u %u", insns[i].code, insns[i].jt, insns[i].jf,
 			      insns[i].k);
-	to += sprintf(to, "\n");
+	to += sprintf(to, "\nlog none\n");
 	if (*gate.label)
 		sprintf(to, "label %s\n", gate.label);
 }

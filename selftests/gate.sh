@@ -37,7 +37,7 @@ told()
 check_told()
 {
 	told
-	check_equal "the gate" "policy $1"$'\n'"except $2"$'\n'"${3+label $3$'\n'}" "$answer"
+	check_equal "the gate" "policy $1"$'\n'"except $2"$'\n'"log none"$'\n'"${3+label $3$'\n'}" "$answer"
 }
 
 # repeat NUMBER TEXT
