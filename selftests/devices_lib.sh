@@ -166,7 +166,7 @@ device_rows()
 	local hook family proto packets bytes
 
 	while read -r hook family proto packets bytes _; do
-		[[ $family != netdev ]] || echo "$hook $proto $packets $bytes"
+		[[ $family != netdev || $hook == @(in|out) ]] || echo "$hook $proto $packets $bytes"
 	done <"$stats"
 }
 

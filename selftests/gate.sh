@@ -22,14 +22,14 @@ told()
 	answer=
 	while read -r key value; do
 		case $key in
-		policy | except | label) answer+="$key $value"$'\n' ;;
-		excepted | dropped) ;;
+		policy | except | log | label) answer+="$key $value"$'\n' ;;
+		excepted | dropped | unlogged) ;;
 		*) check_err 1 "gate has a line $key" ;;
 		esac
 	done <"$gate"
 	state=$(grep -E '^(policy|except) ' "${gate%gate}state") || true
 	own_state=$(in_ns "$target" grep -E '^(policy|except) ' /proc/net/nsgate/state) || true
-	check_equal "state" "$(grep -v '^label ' <<<"${answer%$'\n'}")" "$state"
+	check_equal "state" "$(grep -vE '^(log|label) ' <<<"${answer%$'\n'}")" "$state"
 	check_equal "state in the own view" "$state" "$own_state"
 }
 

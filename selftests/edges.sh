@@ -1,0 +1,499 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Guards: docs/files.md, stats
+#
+# What enters and leaves a target by its edges: the rows in and out of stats, for
+# each way in which devices can stand on one another. They are compared with the
+# statistics of the devices at the other ends, to the byte, and where a tunnel is
+# an edge of its own, with those of the tunnel.
+#
+#   target                                  outside
+#   +--------------------------+           +----------------------+
+#   | what stands on v0 and v1 | v0 --- p0 | what the other end   |
+#   |          10.9.1.1        | v1 --- p1 | of that is: 10.9.1.2 |
+#   |          fd09:1::1       |           | fd09:1::2            |
+#   +--------------------------+           +----------------------+
+
+# shellcheck source=lib.sh
+source "$(dirname "$(realpath "$0")")/lib.sh"
+
+ALL_TESTS="rows_stand veth_is_edge loopback_is_none vlan_is_none qinq_is_none bridge_is_none
+	bridge_with_netfilter_is_none bond_is_none vrf_is_none macvlan_is_edge
+	ipvlan_is_edge macvlan_above_edge_is_none tunnels_count_twice sides_change
+	own_multicast_is_no_in frames_for_others_are_in flows_are_of_edges
+	forwarded_flows_count_once"
+
+target='' outside='' far=''
+traffic=(ping -q -i 0.01 -c 5 -s 300 -W 5)
+
+# ---- the target and its devices ----
+
+# A new target, in which there is nothing yet but loopback.
+new_target()
+{
+	[[ ! $target ]] || cleanup_ns "$target" "$outside"
+	setup_ns target outside
+	dir=$HOST_VIEW/$(ns_inode "$target")
+	write_inode "$(ns_inode "$target")"
+}
+
+# veth N...: pairs vN in the target and pN outside, up.
+veth()
+{
+	local n
+
+	for n; do
+		ip -n "$target" link add "v$n" type veth peer name "p$n" netns "$outside"
+		ip -n "$outside" link set "p$n" up
+		ip -n "$target" link set "v$n" up
+	done
+}
+
+# ip_of NAMESPACE DEVICE LAST: an address of each family.
+address()
+{
+	ip -n "$1" address add "10.9.1.$3/24" dev "$2"
+	ip -n "$1" address add "fd09:1::$3/64" nodad dev "$2"
+	ip -n "$1" link set "$2" up
+}
+
+exchange()
+{
+	in_ns "$target" "${traffic[@]}" 10.9.1.2 >/dev/null || check_err $? "10.9.1.2 is reached"
+	in_ns "$target" "${traffic[@]}" fd09:1::2 >/dev/null || check_err $? "fd09:1::2 is reached"
+	in_ns "$outside" "${traffic[@]}" 10.9.1.1 >/dev/null || check_err $? "10.9.1.1 is reached"
+}
+
+# ---- what is compared ----
+
+row()
+{
+	awk -v hook="$1" '$1 == hook && $3 == "all" { print $4, $5 }' "$dir/stats"
+}
+
+
+
+# sum HEADER NAMESPACE DEVICE rx|tx ...: several of these; HEADER bytes more for
+# each packet.
+sum()
+{
+	local packets=0 bytes=0 p b
+
+	while (($#)); do
+		read -r p b < <(ip -n "$2" -s -s -j link show dev "$3" | python3 -c "
+import json, sys
+stats = json.load(sys.stdin)[0]['stats64']['$4']
+print(stats['packets'], stats['bytes'])")
+		packets=$((packets + p))
+		bytes=$((bytes + b + p * $1))
+		shift 4
+	done
+	echo "$packets $bytes"
+}
+
+# same ROW SUM...: whether they are the same now; says both.
+same()
+{
+	local row one other
+	row=$1
+	shift
+
+	one=$(row "$row")
+	other=$(sum "$@")
+	echo "$row: $one, devices: $other"
+	[[ $one == "$other" ]]
+}
+
+# Frames may be under way: they are the same soon, and not by chance.
+check_same()
+{
+	local said
+
+	said=$(busywait 10000 same "$@") || check_err 1 "$said"
+	[[ $(row "$1") != "0 0" ]] || check_err 1 "$1 has nothing"
+}
+
+# What the ends outside sent came in, and what they received went out.
+check_ends()
+{
+	local end
+	local -a in=() out=()
+
+	for end; do
+		in+=(0 "$outside" "$end" tx)
+		out+=(0 "$outside" "$end" rx)
+	done
+	check_same in "${in[@]}"
+	[[ ! $egress ]] || check_same out "${out[@]}"
+}
+
+# ---- devices ----
+
+rows_stand()
+{
+	check_equal "rows" "in netdev all 0 0 0 0 out netdev all 0 0 0 0" \
+		"$(grep -E '^(in|out) ' "$dir/stats" | paste -sd ' ')"
+	log_test "the rows in and out stand"
+}
+
+veth_is_edge()
+{
+	new_target
+	veth 0 1
+	address "$target" v0 1
+	address "$outside" p0 2
+	exchange
+	check_ends p0 p1
+	check_equal "in, like ingress, has ARP" "$(awk '$1 == "ingress" && $3 == "arp" { print $4 }' "$dir/stats")" \
+		"$(awk '$1 == "in" && $3 == "arp" { print $4 }' "$dir/stats")"
+	log_test "veth is an edge"
+}
+
+loopback_is_none()
+{
+	in_ns "$target" "${traffic[@]}" 127.0.0.1 >/dev/null || check_err 1 "127.0.0.1 is reached"
+	in_ns "$target" "${traffic[@]}" 10.9.1.1 >/dev/null || check_err 1 "10.9.1.1 is reached"
+	check_ends p0 p1
+	log_test "loopback is none"
+}
+
+vlan_is_none()
+{
+	new_target
+	veth 0
+	ip -n "$target" link add link v0 name v0.5 type vlan id 5
+	ip -n "$outside" link add link p0 name p0.5 type vlan id 5
+	address "$target" v0.5 1
+	address "$outside" p0.5 2
+	exchange
+	check_ends p0
+	log_test "a VLAN on it is none"
+}
+
+qinq_is_none()
+{
+	new_target
+	veth 0
+	ip -n "$target" link add link v0 name q type vlan protocol 802.1ad id 7
+	ip -n "$target" link add link q name q5 type vlan id 5
+	ip -n "$outside" link add link p0 name q type vlan protocol 802.1ad id 7
+	ip -n "$outside" link add link q name q5 type vlan id 5
+	ip -n "$target" link set q up
+	ip -n "$outside" link set q up
+	address "$target" q5 1
+	address "$outside" q5 2
+	exchange
+	check_ends p0
+	log_test "VLANs on a VLAN are none"
+}
+
+# A bridge of both, and what it forwards counts once at each edge.
+make_bridge()
+{
+	new_target
+	setup_ns far
+	veth 0
+	ip -n "$target" link add v1 type veth peer name p1 netns "$far"
+	ip -n "$far" link set p1 up
+	ip -n "$target" link set v1 up
+	ip -n "$target" link add br0 type bridge
+	ip -n "$target" link set v0 master br0
+	ip -n "$target" link set v1 master br0
+	address "$target" br0 1
+	address "$outside" p0 2
+	address "$far" p1 3
+	exchange
+	in_ns "$far" "${traffic[@]}" 10.9.1.2 >/dev/null || check_err 1 "10.9.1.2 is reached by the bridge"
+	check_same in 0 "$outside" p0 tx 0 "$far" p1 tx
+	[[ ! $egress ]] || check_same out 0 "$outside" p0 rx 0 "$far" p1 rx
+	cleanup_ns "$far"
+}
+
+bridge_is_none()
+{
+	make_bridge
+	log_test "a bridge is none, its ports are"
+}
+
+bridge_with_netfilter_is_none()
+{
+	if ! modprobe -q br_netfilter; then
+		log_test_skip "a bridge with br_netfilter is none" "no br_netfilter"
+		return
+	fi
+	make_bridge
+	log_test "a bridge with br_netfilter is none"
+}
+
+# with NAME ARGUMENT...: a device in the target and one outside, over the veths.
+gathered()
+{
+	local kind=$1 name
+	shift
+
+	new_target
+	veth 0 1
+	ip -n "$target" link add agg type "$kind" "$@" 2>/dev/null || return
+	ip -n "$outside" link add agg type "$kind" "$@" || return
+	for name in v0 v1; do
+		ip -n "$target" link set "$name" down
+		ip -n "$target" link set "$name" master agg
+		ip -n "$target" link set "$name" up
+		ip -n "$outside" link set "${name/v/p}" down
+		ip -n "$outside" link set "${name/v/p}" master agg
+		ip -n "$outside" link set "${name/v/p}" up
+	done
+	address "$target" agg 1
+	address "$outside" agg 2
+	exchange
+	check_ends p0 p1
+}
+
+bond_is_none()
+{
+	if gathered bond mode balance-rr miimon 50; then
+		log_test "a bond is none"
+	else
+		log_test_skip "a bond is none" "no bonds"
+	fi
+}
+
+vrf_is_none()
+{
+	new_target
+	veth 0
+	if ! ip -n "$target" link add red type vrf table 10 2>/dev/null; then
+		log_test_skip "a VRF is none" "no VRFs"
+		return
+	fi
+	ip -n "$target" link set red up
+	ip -n "$target" link set v0 master red
+	address "$target" v0 1
+	address "$outside" p0 2
+	in_ns "$outside" "${traffic[@]}" 10.9.1.1 >/dev/null || check_err 1 "10.9.1.1 is reached"
+	in_ns "$outside" "${traffic[@]}" fd09:1::1 >/dev/null || check_err 1 "fd09:1::1 is reached"
+	check_ends p0
+	log_test "a VRF is none"
+}
+
+# A device of kind $1 over p0 of outside's other end, moved into the target.
+make_child()
+{
+	local kind=$1
+	shift
+
+	new_target
+	ip -n "$outside" link add p0 type veth peer name q0
+	ip -n "$outside" link set p0 up
+	ip -n "$outside" link set q0 up
+	ip -n "$outside" link add link q0 name child type "$kind" "$@" 2>/dev/null || return
+	ip -n "$outside" link set child netns "$target"
+	address "$target" child 1
+	address "$outside" p0 2
+	exchange
+	check_same in 0 "$target" child rx
+	[[ ! $egress ]] || check_same out 0 "$target" child tx
+}
+
+macvlan_is_edge()
+{
+	if make_child macvlan mode bridge; then
+		log_test "macvlan over a device elsewhere is an edge"
+	else
+		log_test_skip "macvlan over a device elsewhere is an edge" "no macvlan"
+	fi
+}
+
+ipvlan_is_edge()
+{
+	if make_child ipvlan mode l2; then
+		log_test "ipvlan over a device elsewhere is an edge"
+	else
+		log_test_skip "ipvlan over a device elsewhere is an edge" "no ipvlan"
+	fi
+}
+
+macvlan_above_edge_is_none()
+{
+	new_target
+	veth 0
+	if ! ip -n "$target" link add link v0 name child type macvlan mode bridge 2>/dev/null; then
+		log_test_skip "macvlan over an edge is none" "no macvlan"
+		return
+	fi
+	address "$target" child 1
+	address "$outside" p0 2
+	exchange
+	check_ends p0
+	log_test "macvlan over an edge is none"
+}
+
+# What a tunnel carries counts as it is, and once more as what carries it.
+tunnel_counts()
+{
+	local kind=$1 header=$2 ns n
+	shift 2
+
+	new_target
+	veth 0
+	ip -n "$target" address add 10.9.7.1/24 dev v0
+	ip -n "$outside" address add 10.9.7.2/24 dev p0
+	for ns in "$target" "$outside"; do
+		n=$([[ $ns == "$target" ]] && echo 1 || echo 2)
+		ip -n "$ns" link add tun type "$kind" "$@" local "10.9.7.$n" remote 10.9.7.$((3 - n)) \
+			2>/dev/null || return
+		ip -n "$ns" address add "10.9.1.$n/24" dev tun
+		ip -n "$ns" link set tun up
+	done
+	in_ns "$target" "${traffic[@]}" 10.9.1.2 >/dev/null || check_err 1 "10.9.1.2 is reached by $kind"
+	check_same in 0 "$outside" p0 tx "$header" "$target" tun rx
+	[[ ! $egress || $kind != ipip ]] || check_same out 0 "$outside" p0 rx "$header" "$target" tun tx
+}
+
+tunnels_count_twice()
+{
+	if tunnel_counts ipip 0; then
+		log_test "ipip counts, and what carries it"
+	else
+		log_test_skip "ipip counts, and what carries it" "no ipip"
+	fi
+	# Its statistics leave the inner Ethernet header out.
+	if tunnel_counts vxlan 14 id 9 dstport 4789; then
+		log_test "vxlan counts, and what carries it"
+	else
+		log_test_skip "vxlan counts, and what carries it" "no vxlan"
+	fi
+}
+
+# A device under another one that comes, goes, or is moved to a namespace.
+sides_change()
+{
+	new_target
+	veth 0 1
+	ip -n "$target" link add link v0 name v0.5 type vlan id 5
+	ip -n "$outside" link add link p0 name p0.5 type vlan id 5
+	address "$target" v0.5 1
+	address "$outside" p0.5 2
+	exchange
+	check_ends p0 p1
+	# Now v0 is elsewhere: its VLAN is the edge.
+	setup_ns far
+	local before p _
+	ip -n "$target" link set v0 netns "$far"
+	ip -n "$far" link set v0 up
+	ip -n "$target" link set v0.5 up
+	address "$target" v0.5 4 2>/dev/null || :
+	read -r before _ < <(row in)
+	in_ns "$outside" "${traffic[@]}" 10.9.1.4 >/dev/null || check_err 1 "10.9.1.4 is reached"
+	read -r p _ < <(row in)
+	((p - before >= 5)) || check_err 1 "in has $((p - before)) packets of a VLAN over a device elsewhere"
+	cleanup_ns "$far"
+	# A port that is freed, and a bridge that is told apart from it.
+	new_target
+	veth 0
+	ip -n "$target" link add br0 type bridge
+	ip -n "$target" link set br0 up
+	address "$outside" p0 2
+	address "$target" br0 1
+	ip -n "$target" link set v0 master br0
+	exchange
+	ip -n "$target" address flush dev br0
+	ip -n "$target" link set v0 nomaster
+	address "$target" v0 1
+	ip -n "$outside" neigh flush all
+	exchange
+	check_ends p0
+	log_test "devices change sides"
+}
+
+own_multicast_is_no_in()
+{
+	local before
+
+	new_target
+	veth 0
+	address "$target" v0 1
+	address "$outside" p0 2
+	exchange
+	check_ends p0
+	before=$(awk '$1 == "ingress" && $3 == "all" { print $4 }' "$dir/stats")
+	in_ns "$target" python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+             socket.inet_aton("239.9.9.9") + socket.inet_aton("10.9.1.1"))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.9.1.1"))
+for i in range(5):
+    s.sendto(b"x" * 100, ("239.9.9.9", 9))'
+	(($(awk '$1 == "ingress" && $3 == "all" { print $4 }' "$dir/stats") >= before + 5)) ||
+		check_err 1 "no copies at ingress"
+	check_ends p0
+	log_test "own multicast that comes back is no in"
+}
+
+frames_for_others_are_in()
+{
+	local before after
+
+	before=$(row in)
+	ip -n "$outside" neigh replace 10.9.1.77 lladdr 02:00:00:00:00:77 dev p0
+	in_ns "$outside" ping -q -i 0.01 -c 5 -W 1 10.9.1.77 >/dev/null || :
+	check_ends p0
+	after=$(row in)
+	((${after% *} >= ${before% *} + 5)) || check_err 1 "in: $before, then $after"
+	log_test "frames for other hosts are in"
+}
+
+# flow FAMILY PROTO SOURCE DESTINATION: its packets and bytes.
+flow()
+{
+	awk -v flow="$*" '$1 " " $2 " " $3 " " $4 == flow { print $5, $6 }' "$dir/flows"
+}
+
+flows_are_of_edges()
+{
+	new_target
+	veth 0
+	address "$target" v0 1
+	address "$outside" p0 2
+	in_ns "$target" "${traffic[@]}" 10.9.1.2 >/dev/null
+	in_ns "$target" "${traffic[@]}" 10.9.1.1 >/dev/null
+	check_equal "out" "5 1640" "$(flow ipv4 icmp 10.9.1.1 10.9.1.2)"
+	check_equal "in" "5 1640" "$(flow ipv4 icmp 10.9.1.2 10.9.1.1)"
+	check_equal "loopback" "" "$(flow ipv4 icmp 10.9.1.1 10.9.1.1)"
+	# A tunnel of the namespace that hides its packets from IP: a queue.
+	in_ns "$target" nft "add table ip t; add chain ip t c {
+		type filter hook prerouting priority -300; }; add rule ip t c drop"
+	in_ns "$outside" ping -q -i 0.01 -c 5 -W 1 -s 100 10.9.1.1 >/dev/null || :
+	check_equal "in, whatever rules do" "10 2280" "$(flow ipv4 icmp 10.9.1.2 10.9.1.1)"
+	log_test "flows are of edges, loopback has none"
+}
+
+forwarded_flows_count_once()
+{
+	new_target
+	setup_ns far
+	veth 0
+	ip -n "$target" link add v1 type veth peer name f0 netns "$far"
+	address "$target" v0 1
+	address "$outside" p0 2
+	ip -n "$target" address add 10.9.2.1/24 dev v1
+	ip -n "$target" link set v1 up
+	ip -n "$far" address add 10.9.2.2/24 dev f0
+	ip -n "$far" link set f0 up
+	ip -n "$far" route add default via 10.9.2.1
+	ip -n "$outside" route add 10.9.2.0/24 via 10.9.1.1
+	in_ns "$target" sysctl -qw net.ipv4.ip_forward=1
+	in_ns "$outside" "${traffic[@]}" 10.9.2.2 >/dev/null || check_err 1 "10.9.2.2 is reached"
+	check_equal "there" "5 1640" "$(flow ipv4 icmp 10.9.1.2 10.9.2.2)"
+	check_equal "back" "5 1640" "$(flow ipv4 icmp 10.9.2.2 10.9.1.2)"
+	log_test "a forwarded packet counts once"
+}
+
+checktool "ping -V" "run ping"
+checktool "python3 -c pass" "run python3"
+checktool "nft --version" "run nft"
+load_nsgate
+new_target
+egress=$(grep -ow egress "$dir/state" || :)
+tests_run

@@ -1,0 +1,187 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Guards: docs/files.md, gate
+#
+# What the gate and the limit of two targets drop is seen by tcpdump on the host,
+# in a group of NFLOG.
+#
+#   one             outside             two
+#   +-------+      +---------+      +-------+
+#   | v0 .1 |------| p0   p1 |------| v1 .1 |   10.9.1.0/24 and 10.9.2.0/24
+#   +-------+      | .2   .2 |      +-------+
+#                  +---------+
+
+# shellcheck source=lib.sh
+source "$(dirname "$(realpath "$0")")/lib.sh"
+
+ALL_TESTS="texts drops_are_logged targets_are_told_apart others_get_nothing dry_run_is_logged
+	limit_is_logged floods_are_cut"
+
+one='' two='' outside=''
+
+setup()
+{
+	setup_ns one two outside
+	load_nsgate "inode=$(ns_inode "$one"),$(ns_inode "$two")"
+	dir=$HOST_VIEW/$(ns_inode "$one")
+	connect_quietly "$one" v0 "$outside" p0 1
+	ip -n "$two" link add v1 type veth peer name p1 netns "$outside"
+	ip -n "$two" address add 10.9.2.1/24 dev v1
+	ip -n "$two" link set v1 up
+	ip -n "$outside" address add 10.9.2.2/24 dev p1
+	ip -n "$outside" link set p1 up
+	in_ns "$outside" ping -q -c 1 -W 5 10.9.1.1 >/dev/null || die "10.9.1.1 isn't reached"
+	in_ns "$outside" ping -q -c 1 -W 5 10.9.2.1 >/dev/null || die "10.9.2.1 isn't reached"
+}
+
+gate()
+{
+	printf '%s\n' "$1" >"${2-$dir}/gate"
+}
+
+key()
+{
+	state_of "$dir/gate" "$1"
+}
+
+# capture [NAMESPACE]: begins to note what group 7 gets.
+capture()
+{
+	: >"$tmp/said"
+	: >"$tmp/nflog"
+	${1:+in_ns "$1"} tcpdump -i nflog:7 -n -U -Z root -w "$tmp/nflog" 2>"$tmp/said" &
+	busywait $BUSYWAIT_TIMEOUT grep -q "listening on" "$tmp/said" || die "tcpdump: $(<"$tmp/said")"
+}
+
+end_capture()
+{
+	sleep 1
+	kill %%
+	wait %% || :
+	tcpdump -n -r "$tmp/nflog" 2>/dev/null >"$tmp/packets" || :
+}
+
+# count TEXT: how many packets say it, in the prefix too.
+count()
+{
+	grep -aoF "$1" "$tmp/nflog" | wc -l
+}
+
+texts()
+{
+	local text
+
+	check_equal "log" none "$(key log)"
+	for text in "drop log" "drop log -1" "drop log 65536" "drop log x" "drop log 7 " \
+		"log 7 drop" "drop log 7 log 7" "drop except 1,6 0 0 1 log 7"; do
+		! gate "$text" 2>/dev/null || check_err 1 "\"$text\" is taken"
+	done
+	gate "accept log 65535"
+	check_equal "log" "accept 65535" "$(key policy) $(key log)"
+	gate "dry drop log 0 except 1,6 0 0 1 # label"
+	check_equal "log" "dry drop 0 label" "$(key policy) $(key log) $(key label)"
+	gate accept
+	check_equal "log" none "$(key log)"
+	log_test "log is one word of a policy"
+}
+
+drops_are_logged()
+{
+	capture
+	gate "drop log 7"
+	in_ns "$outside" ping -q -c 5 -i 0.1 -W 1 10.9.1.1 >/dev/null || :
+	end_capture
+	gate accept
+	check_equal "packets" 5 "$(grep -c "10.9.1.2 > 10.9.1.1: ICMP echo request" "$tmp/packets")"
+	check_equal "prefixes" 5 "$(count "nsgate $(ns_inode "$one") gate")"
+	check_equal "unlogged" 0 "$(key unlogged)"
+	log_test "what the gate drops is logged, once, on the host"
+}
+
+targets_are_told_apart()
+{
+	capture
+	gate "drop log 7"
+	gate "drop log 7" "$HOST_VIEW/$(ns_inode "$two")"
+	in_ns "$outside" ping -q -c 3 -i 0.1 -W 1 10.9.1.1 >/dev/null || :
+	in_ns "$outside" ping -q -c 4 -i 0.1 -W 1 10.9.2.1 >/dev/null || :
+	end_capture
+	gate accept
+	gate accept "$HOST_VIEW/$(ns_inode "$two")"
+	check_equal "one" 3 "$(grep -c "10.9.1.2 > 10.9.1.1: ICMP" "$tmp/packets")"
+	check_equal "two" 4 "$(grep -c "10.9.2.2 > 10.9.2.1: ICMP" "$tmp/packets")"
+	check_equal "prefixes of one" 3 "$(count "nsgate $(ns_inode "$one") gate")"
+	(($(count "nsgate $(ns_inode "$two") gate") >= 4)) || check_err 1 "prefixes of two"
+	log_test "two targets are told apart"
+}
+
+others_get_nothing()
+{
+	capture "$one"
+	gate "drop log 7"
+	in_ns "$outside" ping -q -c 3 -i 0.1 -W 1 10.9.1.1 >/dev/null || :
+	end_capture
+	gate accept
+	check_equal "in the target" "" "$(<"$tmp/packets")"
+	log_test "the target itself gets nothing"
+}
+
+dry_run_is_logged()
+{
+	capture
+	gate "dry drop log 7"
+	in_ns "$outside" ping -q -c 3 -i 0.1 -W 5 10.9.1.1 >/dev/null || check_err 1 "no answer"
+	end_capture
+	gate accept
+	check_equal "requests" 3 "$(grep -c "10.9.1.2 > 10.9.1.1: ICMP echo request" "$tmp/packets")"
+	check_equal "replies" 3 "$(grep -c "10.9.1.1 > 10.9.1.2: ICMP echo reply" "$tmp/packets")"
+	log_test "a dry run logs what it would drop, once"
+}
+
+limit_is_logged()
+{
+	capture
+	gate "accept log 7"
+	printf 'in quota 0\n' >"$dir/limit"
+	in_ns "$outside" ping -q -c 4 -i 0.1 -W 1 10.9.1.1 >/dev/null || :
+	printf 'none\n' >"$dir/limit"
+	end_capture
+	gate accept
+	check_equal "packets" 4 "$(grep -c "10.9.1.2 > 10.9.1.1: ICMP echo request" "$tmp/packets")"
+	check_equal "prefixes" 4 "$(count "nsgate $(ns_inode "$one") limit")"
+	log_test "what a limit drops is logged, too"
+}
+
+floods_are_cut()
+{
+	local begin end logged unlogged dropped most
+
+	capture
+	unlogged=$(key unlogged)
+	dropped=$(key dropped)
+	gate "drop log 7"
+	begin=${EPOCHREALTIME/./}
+	in_ns "$outside" python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(3000):
+    s.sendto(b"x", ("10.9.1.1", 9))'
+	end=${EPOCHREALTIME/./}
+	end_capture
+	gate accept
+	logged=$(grep -c "10.9.1.2.* > 10.9.1.1.9: UDP" "$tmp/packets")
+	unlogged=$(($(key unlogged) - unlogged))
+	dropped=$(($(key dropped) - dropped))
+	most=$((100 + (end - begin) / 10000 + 1))
+	echo "# $dropped drops in $(((end - begin) / 1000)) ms: $logged logged, $unlogged not"
+	check_equal "logged and not" "$dropped" $((logged + unlogged))
+	((logged >= 100 && logged <= most)) || check_err 1 "$logged logged, at most $most"
+	log_test "of a flood, 100 a second are logged, the others counted"
+}
+
+checktool "tcpdump --version" "run tcpdump"
+modprobe -q nfnetlink_log || skip "no nfnetlink_log"
+setup_tmp
+setup
+tests_run
