@@ -348,7 +348,7 @@ modes_and_owners()
 	check_equal "the host view" "root root 500 directory" "$(stat -c '%U %G %a %F' $HOST_VIEW)"
 	check_equal "namespaces" "0 0 400" "$(stat -c '%u %g %a' $HOST_VIEW/namespaces)"
 	check_equal "directory of a target" "0 0 500" "$(stat -c '%u %g %a' "$HOST_VIEW/$left_inode")"
-	check_equal "files of a target" $'flows 0 0 400\ngate 0 0 600\nstate 0 0 400\nstats 0 0 400' \
+	check_equal "files of a target" $'flows 0 0 400\ngate 0 0 600\nlimit 0 0 600\nstate 0 0 400\nstats 0 0 400' \
 		"$(cd "$HOST_VIEW/$left_inode" && stat -c '%n %u %g %a' ./* | cut -c 3-)"
 	check_refused 65534 cat $HOST_VIEW/namespaces
 	check_refused 65534 cat "$(stats "$left_inode")"
