@@ -117,14 +117,14 @@ struct wanted {
 };
 
 /**
- * struct request - what is written to the parameter
+ * struct inode_request - what is written to the parameter
  * @verb: bind, release, or make these and only these targets
  * @cookie: of the one that is to be released, 0 if only its inode is told
  * @room: how many @wanted there can be
  * @count: how many there are
  * @wanted: the inodes
  */
-struct request {
+struct inode_request {
 	enum { REPLACE, BIND, RELEASE } verb;
 	u64 cookie;
 	unsigned int room;
@@ -144,7 +144,7 @@ static int parse_inode(const char *text, u32 *inode)
 	return 0;
 }
 
-static int add_wanted(struct request *req, const char *text)
+static int add_wanted(struct inode_request *req, const char *text)
 {
 	unsigned int i;
 	u32 inode;
@@ -167,7 +167,7 @@ static int add_wanted(struct request *req, const char *text)
 }
 
 /* "N", or "N.COOKIE" for one of those that had the same inode. */
-static int parse_release(struct request *req, char *text)
+static int parse_release(struct inode_request *req, char *text)
 {
 	char *inode = strsep(&text, ".");
 
@@ -182,7 +182,7 @@ static int parse_release(struct request *req, char *text)
 }
 
 /* Takes @text apart, and writes into it. */
-static int parse_request(struct request *req, char *text)
+static int parse_request(struct inode_request *req, char *text)
 {
 	size_t len = strlen(text);
 	char *token;
@@ -224,7 +224,7 @@ static struct net *get_net_by_inode(u32 inode)
 	return found;
 }
 
-static int get_nets(struct request *req)
+static int get_nets(struct inode_request *req)
 {
 	struct wanted *w;
 
@@ -241,7 +241,7 @@ static int get_nets(struct request *req)
 	return 0;
 }
 
-static void put_nets(struct request *req)
+static void put_nets(struct inode_request *req)
 {
 	struct wanted *w;
 
@@ -674,7 +674,7 @@ static void commit_binds(struct list_head *added)
 		commit_bind(target);
 }
 
-static int bind_one(const struct request *req)
+static int bind_one(const struct inode_request *req)
 {
 	struct net *net = req->wanted[0].net;
 	LIST_HEAD(added);
@@ -729,7 +729,7 @@ static bool release_named(u32 inode, u64 cookie)
 	return true;
 }
 
-static int release_one(const struct request *req)
+static int release_one(const struct inode_request *req)
 {
 	u32 inode = req->wanted[0].inode;
 	bool found;
@@ -750,7 +750,7 @@ static int release_one(const struct request *req)
  * A list names families.  Only requests change the slot of a namespace that they
  * hold.
  */
-static void mark_listed(const struct request *req)
+static void mark_listed(const struct inode_request *req)
 {
 	struct nsgate_target *target;
 	unsigned int i;
@@ -789,7 +789,7 @@ static void release_unlisted(struct list_head *list)
 	}
 }
 
-static int add_missing(const struct request *req, struct list_head *added)
+static int add_missing(const struct inode_request *req, struct list_head *added)
 {
 	unsigned int i;
 	int err;
@@ -817,7 +817,7 @@ static void undo_binds(struct list_head *added)
 	}
 }
 
-static int replace_all(const struct request *req)
+static int replace_all(const struct inode_request *req)
 {
 	LIST_HEAD(added);
 	int err;
@@ -885,7 +885,7 @@ static void log_final_totals(const struct nsgate_target *target)
 		count[NF_INET_POST_ROUTING].bytes);
 }
 
-static int carry_out(const struct request *req)
+static int carry_out(const struct inode_request *req)
 {
 	int err;
 
@@ -909,7 +909,7 @@ static int carry_out(const struct request *req)
 
 void nsgate_target_release_all(void)
 {
-	const struct request none = { .verb = REPLACE };
+	const struct inode_request none = { .verb = REPLACE };
 
 	carry_out(&none);
 	wait_event(progress, !atomic_read(&nr_unfreed));
@@ -924,7 +924,7 @@ void nsgate_target_settle(void)
 					 SETTLE_TIMEOUT);
 }
 
-static int write_request(struct request *req, char *text)
+static int write_request(struct inode_request *req, char *text)
 {
 	int err;
 
@@ -939,9 +939,9 @@ static int write_request(struct request *req, char *text)
 }
 
 /* With room for all that a text may name. */
-static struct request *request_alloc(const char *text)
+static struct inode_request *request_alloc(const char *text)
 {
-	struct request *req;
+	struct inode_request *req;
 	size_t room = 1;
 
 	for (; *text; text++)
@@ -955,7 +955,7 @@ static struct request *request_alloc(const char *text)
 
 int nsgate_target_write(const char *text, bool *released)
 {
-	struct request *req;
+	struct inode_request *req;
 	unsigned long before = READ_ONCE(nr_detached);
 	int err = -ENOMEM;
 	char *copy;
