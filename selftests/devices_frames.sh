@@ -149,8 +149,8 @@ claims_are_not_believed()
 	log_test "a frame counts as what it is, whatever its sender says it is"
 }
 
-# There, IP tells its version, and only of what is no IP the sender can say that it
-# were ARP.
+# There, IP tells its version. A device that builds no header can't carry ARP: a
+# sender that says so isn't believed.
 claims_without_ethernet()
 {
 	local class claim inside
@@ -168,7 +168,7 @@ claims_without_ethernet()
 		ipv4 86dd ipv4
 		ipv6 0800 ipv6
 		ipv6 88b5 ipv6
-		arp 0806 other
+		other 0806 other
 		other 0800 other
 		other 86dd other
 		other 88b5 other
