@@ -215,6 +215,8 @@ shifted_header()
 # looked at by tc on the other side of a veth, nor by netfilter at ingress.
 skips_ingress()
 {
+	local sibling
+
 	if ! ip -n "$child" link add ifb9 type ifb; then
 		log_test_skip "frames that skip ingress" "there is no ifb"
 		return

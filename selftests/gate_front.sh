@@ -38,21 +38,21 @@ chains()
 
 tells()
 {
-	local all=11
+	local expected=11
 
-	! has_hook egress || all=12
+	! has_hook egress || expected=12
 	gate accept
 	busywait $BUSYWAIT_TIMEOUT preceded_is 0 || check_err $? "something stands before us"
 	tenant nft -f - < <(chains)
-	busywait $BUSYWAIT_TIMEOUT preceded_is $all ||
-		check_err $? "preceded: expected $all, found $answer"
+	busywait $BUSYWAIT_TIMEOUT preceded_is $expected ||
+		check_err $? "preceded: expected $expected, found $answer"
 	gate accept
 	busywait $BUSYWAIT_TIMEOUT preceded_is 0 || check_err $? "preceded is $answer"
 	log_test "preceded tells of each hook before ours, and a gate write ends that"
 
 	tenant nft flush ruleset
 	tenant nft -f - < <(chains)
-	busywait $BUSYWAIT_TIMEOUT preceded_is $all || check_err $? "preceded is $answer"
+	busywait $BUSYWAIT_TIMEOUT preceded_is $expected || check_err $? "preceded is $answer"
 	tenant nft flush ruleset
 	busywait $BUSYWAIT_TIMEOUT preceded_is 0 || check_err $? "preceded is $answer"
 	log_test "hooks that went don't stand before us"

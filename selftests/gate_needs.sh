@@ -172,7 +172,7 @@ finds_its_neighbour()
 # TCP of 200 kB from target to a host behind a link of 1400 bytes.
 small_path()
 {
-	local bytes
+	local bytes beyond
 
 	setup_ns beyond
 	ip -n "$outside" -batch - <<-END
@@ -198,7 +198,7 @@ small_path()
 		    total += len(data)
 		print(total, flush=True)
 	END
-	in_ns "$target" timeout $WAIT_TIMEOUT python3 - <<-END || check_err $? "it can't be sent"
+	in_ns "$target" timeout "$WAIT_TIMEOUT" python3 - <<-END || check_err $? "it can't be sent"
 		import socket, time
 		end = time.monotonic() + 30
 		while True:
