@@ -27,6 +27,7 @@
 
 #include <linux/bitops.h>
 #include <linux/bottom_half.h>
+#include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/etherdevice.h> /* get_unaligned() */
@@ -207,12 +208,20 @@ static int cpu_comes(unsigned int cpu)
 	return 0;
 }
 
+/*
+ * The CPUs that are online are taken from the mask, not from calls for each of
+ * them: kernels before 6.8 make no such calls for this kind of state.
+ */
 int nsgate_flow_init(void)
 {
 	int state;
 
-	state = cpuhp_setup_state(CPUHP_BP_PREPARE_DYN, "net/nsgate:prepare",
-				  cpu_comes, NULL);
+	cpus_read_lock();
+	cpumask_copy(&cpus, cpu_online_mask);
+	state = cpuhp_setup_state_nocalls_cpuslocked(CPUHP_BP_PREPARE_DYN,
+						     "net/nsgate:prepare",
+						     cpu_comes, NULL);
+	cpus_read_unlock();
 	if (state < 0)
 		return state;
 	hotplug_state = state;
@@ -221,7 +230,7 @@ int nsgate_flow_init(void)
 
 void nsgate_flow_exit(void)
 {
-	cpuhp_remove_state(hotplug_state);
+	cpuhp_remove_state_nocalls(hotplug_state);
 }
 
 static void init_cpus(struct nsgate_flow *flow)
