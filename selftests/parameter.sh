@@ -275,8 +275,8 @@ write_junk()
 	check_refused EINVAL '%s%n'$'\n' '"%s%n"'
 	log_test "EINVAL: other text, and trailing junk"
 
-	check_refused EINVAL "$(repeat 7 5000)"$'\n' "\"$(repeat 7 32)\"" env
-	check_refused EINVAL "$(repeat "$b," 500)$b"$'\n' "" env
+	check_refused EINVAL "$(repeat 7 5000)"$'\n' "a line of $(getconf PAGESIZE) bytes" env
+	check_refused EINVAL "$(repeat "$b," 500)$b"$'\n' "a line of $(getconf PAGESIZE) bytes" env
 	log_test "EINVAL: a line that is too long to come in one piece"
 }
 
