@@ -20,7 +20,7 @@
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
-#include "compat.h"
+#include "compat/compat.h"
 
 struct nsgate_entry;
 

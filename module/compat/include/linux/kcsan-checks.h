@@ -1,2 +1,2 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Found where the kernel has none; see ../../compat.h for what it declares. */
+/* Found where the kernel has none; see ../../older.h for what it declares. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What differs between kernels that nsgate is at home on; compat/ has the rest.
- * NSGATE_HAS_* is what compat/probes found.
+ * What every file gets: what differs between kernels from 5.10 on, and by older.h
+ * what those before them lack.  NSGATE_HAS_* is what the probes found.
  */
 #ifndef NSGATE_COMPAT_H
 #define NSGATE_COMPAT_H
@@ -11,10 +11,9 @@
 #include <linux/proc_fs.h>
 #include <linux/timekeeping.h>
 #include <linux/u64_stats_sync.h>
-#include <linux/version.h>
 #include <net/net_namespace.h>
 
-#include "compat/older.h"
+#include "older.h"
 
 #ifndef NSGATE_HAS_net_cookie
 /* Weak, so that all files have the same one. */
