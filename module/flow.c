@@ -331,13 +331,17 @@ static void read_ports(struct nsgate_flow_key *key, const struct sk_buff *skb,
 		key->flags |= NSGATE_FLOW_PORTS;
 }
 
-/* These fail for what is too short to have addresses. */
+/*
+ * Nobody has looked at these headers before us, at a device.  What isn't of the
+ * version that it is sent as, or ends before its addresses, is of no flow.
+ */
 static bool make_ipv4_key(struct nsgate_flow_key *key,
 			  const struct sk_buff *skb, int offset)
 {
 	struct iphdr ip;
 
-	if (!read_bytes(&ip, skb, offset, sizeof(ip)))
+	if (!read_bytes(&ip, skb, offset, sizeof(ip)) || ip.version != 4 ||
+	    ip.ihl < 5)
 		return false;
 	key->v4[0] = ip.saddr;
 	key->v4[1] = ip.daddr;
@@ -352,12 +356,13 @@ static bool make_ipv6_key(struct nsgate_flow_key *key,
 {
 	unsigned short fragoff = 0;
 	unsigned int transport = offset;
+	struct ipv6hdr ip;
 	int protocol;
 
 	key->flags |= NSGATE_FLOW_IPV6;
-	if (!read_bytes(key->v6, skb, offset + offsetof(struct ipv6hdr, saddr),
-			sizeof(key->v6)))
+	if (!read_bytes(&ip, skb, offset, sizeof(ip)) || ip.version != 6)
 		return false;
+	memcpy(key->v6, &ip.saddr, sizeof(key->v6));
 	protocol = ipv6_find_hdr(skb, &transport, -1, &fragoff, NULL);
 	key->protocol = protocol < 0 ? IPPROTO_RAW : protocol;
 	if (protocol >= 0 && !fragoff)
@@ -727,7 +732,8 @@ static __always_inline bool probe_ipv4(struct probe *probe,
 	const struct iphdr *ip = (const void *)(skb->data + offset);
 
 	if (!probe_ports(probe, ip->protocol, skb, ip + 1) ||
-	    unlikely(ip->ihl != 5 || ip->frag_off & htons(IP_OFFSET)))
+	    unlikely(ip->version != 4 || ip->ihl != 5 ||
+		     ip->frag_off & htons(IP_OFFSET)))
 		return false;
 	probe->word0 = get_unaligned((const u64 *)&ip->saddr);
 	probe->flags = NSGATE_FLOW_USED | NSGATE_FLOW_PORTS;
@@ -740,7 +746,8 @@ static __always_inline bool probe_ipv6(struct probe *probe,
 	const struct ipv6hdr *ip = (const void *)(skb->data + offset);
 	const u64 *words = (const u64 *)&ip->saddr;
 
-	if (!probe_ports(probe, ip->nexthdr, skb, ip + 1))
+	if (!probe_ports(probe, ip->nexthdr, skb, ip + 1) ||
+	    unlikely(ip->version != 6))
 		return false;
 	probe->word0 = get_unaligned(words);
 	probe->word1 = get_unaligned(words + 1);
