@@ -194,6 +194,26 @@ static noinline void log_packet(const struct nsgate_target *target,
 		nsgate_meter_judge(target->meter, NSGATE_UNLOGGED, skb->len);
 }
 
+/*
+ * The policy in force; NULL lets all pass.  A target that was released has none any
+ * more, also where its hooks are still to be taken out.
+ */
+static const struct nsgate_policy *
+policy_of(const struct nsgate_target *target)
+{
+	if (unlikely(READ_ONCE(target->passes_all)))
+		return NULL;
+	return rcu_dereference(target->gate->policy);
+}
+
+/* The limit in force, likewise. */
+static struct nsgate_limit_rules *rules_of(const struct nsgate_target *target)
+{
+	if (unlikely(READ_ONCE(target->passes_all)))
+		return NULL;
+	return rcu_dereference(target->limit->rules);
+}
+
 /* What is dropped, or would be in a dry run, and counts as that. */
 static bool is_logged(const struct nsgate_policy *policy,
 		      unsigned int judgement, bool counts)
@@ -263,13 +283,13 @@ static bool is_over_limit(const struct nsgate_target *target,
 	unsigned int len = skb->len + (point == NSGATE_IN ? ETH_HLEN : 0);
 	struct nsgate_limit_rules *rules;
 
-	rules = rcu_dereference(target->limit->rules);
+	rules = rules_of(target);
 	if (!rules || nsgate_limit_charge(rules, direction, len))
 		return false;
 	if (is_vital(skb, offset, frame) &&
 	    nsgate_limit_spare(rules, direction, len))
 		return false;
-	policy = rcu_dereference(target->gate->policy);
+	policy = policy_of(target);
 	if (policy && policy->log && !(judgement & NSGATE_TO_DROP))
 		log_packet(target, policy, skb, state, frame, offset, "limit");
 	return nsgate_limit_refuse(rules, direction, len);
@@ -444,7 +464,7 @@ static noinline unsigned int finish_ip(const struct nsgate_target *target,
 	if (takes_flow(state->hook) && target->flow && is_by_edge(state))
 		nsgate_flow_touch(target->flow, skb, 0,
 				  state->pf == NFPROTO_IPV6);
-	policy = rcu_dereference(target->gate->policy);
+	policy = policy_of(target);
 	if (!policy || !is_judged(state->hook))
 		return NF_ACCEPT;
 	if (is_inwards(state->hook))
@@ -468,8 +488,8 @@ static noinline unsigned int finish_edge(const struct nsgate_target *target,
 	nsgate_meter_add(target->meter, point, frame, skb->len);
 	verdict = finish_ip(target, skb, state);
 	if (verdict == NF_ACCEPT) {
-		policy = rcu_dereference(target->gate->policy);
-		if (policy && policy->prog && rcu_access_pointer(target->limit->rules))
+		policy = policy_of(target);
+		if (policy && policy->prog && rules_of(target))
 			judgement = judge_ip(policy, skb, state);
 		if (is_beyond_limits(policy, judgement) ||
 		    !is_over_limit(target, skb, state, point, frame, 0,
@@ -506,7 +526,7 @@ static noinline unsigned int bridged_slow(const struct nsgate_target *target,
 
 	if (!was_at_prerouting(skb, state))
 		return ip_slow(target, skb, state);
-	policy = rcu_dereference(target->gate->policy);
+	policy = policy_of(target);
 	if (!policy)
 		return NF_ACCEPT;
 	return judge_in(target, policy, skb, state, false);
@@ -763,7 +783,7 @@ static noinline unsigned int police_frame(const struct nsgate_target *target,
 	unsigned int judgement = 0;
 	bool counts;
 
-	policy = rcu_dereference(target->gate->policy);
+	policy = policy_of(target);
 	if (policy) {
 		judgement = nsgate_gate_judge(policy, skb, offset, frame, out);
 		counts = is_counted_at_device(skb, frame, out);

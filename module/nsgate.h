@@ -802,6 +802,7 @@ struct nsgate_survey {
  * @gate: the gate of its family
  * @limit: the limit of its family
  * @log: how much it has logged
+ * @passes_all: it was released, so its hooks let all pass until they are gone
  * @ip_hooks: its hooks for IP, whose priv is this target
  * @ip_hooked: whether @ip_hooks are registered, @walk_lock
  * @watching: whether @notifier is
@@ -847,6 +848,7 @@ struct nsgate_target {
 	struct nsgate_gate *gate;
 	struct nsgate_limit *limit;
 	struct nsgate_log *log;
+	bool passes_all;
 
 	struct nsgate_hook ip_hooks[2 * NF_INET_NUMHOOKS];
 	bool ip_hooked;
@@ -987,7 +989,8 @@ int nsgate_target_write(const char *text, bool *released);
  * nsgate_target_settle() - wait until released targets have no hooks any more
  *
  * Not for long, as it is up to the tenant how long that takes, and not if the
- * current task has a signal.
+ * current task has a signal.  But no packet is judged for them any more when this
+ * returns.
  *
  * Context: Process context, may sleep. Holds no lock.
  */

@@ -12,9 +12,10 @@
  * - A bind holds requests_lock, and a reference to the namespace, while it hooks
  *   the devices; other binds wait for it, deaths and births don't.
  * - A release ends with what it must do at once: the target is in no list, its
- *   slot is empty, and the names of its views are free.  Workers of nsgate_wq do
- *   the rest, with a reference to the namespace: one unhooks the target, others
- *   wait for readers of its views, and the last of them has it freed.
+ *   slot is empty, its hooks let all pass, and the names of its views are free.
+ *   Workers of nsgate_wq do the rest, with a reference to the namespace: one
+ *   unhooks the target, others wait for readers of its views, and the last of
+ *   them has it freed.
  * - A death leaves the hooks in place, so that the gate stays closed.  Devices are
  *   unhooked one by one as the kernel unregisters them, the rest by .exit.
  *   The own view goes in .pre_exit.  Readers hold the namespace while they are in
@@ -476,11 +477,13 @@ static void undo_host_view(struct nsgate_target *target)
 }
 
 /*
- * Has the workers take from the namespace what it has of the target.  The hooks
- * have a reference to the target of their own.
+ * Has the workers take from the namespace what it has of the target.  That takes as
+ * long as a tenant likes, so from here on the hooks let all pass.  They have a
+ * reference to the target of their own.
  */
 static void detach(struct nsgate_target *target, struct net *net)
 {
+	WRITE_ONCE(target->passes_all, true);
 	RCU_INIT_POINTER(target->net, NULL);
 	nsgate_proc_remove_own(target, net);
 	target->unhook_net = get_net(net);
@@ -920,6 +923,8 @@ void nsgate_target_release_all(void)
 
 void nsgate_target_settle(void)
 {
+	/* No packet is still being judged for what was released. */
+	synchronize_rcu_expedited();
 	wait_event_interruptible_timeout(progress, !atomic_read(&nr_unhooking),
 					 SETTLE_TIMEOUT);
 }

@@ -23,7 +23,7 @@ log_since()
 }
 
 complaints='WARNING:|BUG:|BUG |Oops|Kernel panic|Call Trace|general protection'
-complaints+='|Unable to handle|INFO: |stall|lockup|suspicious RCU|possible .*lock'
+complaints+='|Unable to handle|INFO: |stalls? on |lockup|suspicious RCU|possible .*lock'
 complaints+='|scheduling while atomic|sleeping function|refcount_t|ODEBUG'
 complaints+='|UBSAN|kmemleak|leaked|unregister_netdevice|remove_proc_entry'
 complaints+="|proc_dir_entry '|sysfs: cannot|nf_unregister|bad page|Bad page"
