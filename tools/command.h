@@ -6,7 +6,7 @@
 #include <getopt.h>
 #include <jansson.h>
 
-#include "names.h"
+#include "set.h"
 
 struct libscols_table;
 
@@ -21,8 +21,6 @@ extern const size_t commands_count;
 
 /* The subcommand that runs, NULL before there is one. */
 extern const char *command_name;
-
-noreturn printf_like(1, 2) void misused(const char *format, ...);
 
 /* The next option of a subcommand as getopt_long() has it; errors and --help end
  * the program. What is left then is at argv[optind].
@@ -44,39 +42,23 @@ int command_auto(int argc, char **argv);
 int command_metrics(int argc, char **argv);
 int command_exporter(int argc, char **argv);
 int command_follow(int argc, char **argv);
+int command_oci_hook(int argc, char **argv);
 
-/* bind.c: each ends the program with what the kernel has against it. */
-void bind_namespace(const struct ns *ns);
-void release_target(const struct target *target, const char *shown);
-noreturn printf_like(2, 3) void refuse(const char *shown, const char *format, ...);
-
-/* gate.c, expression.c, limit.c: what the options of a gate say, and how a gate and
- * a limit are shown. All strings are to be freed.
+/* gate.c, limit.c: what the options of a gate say, and how a gate and a limit are
+ * shown. All strings are to be freed.
  */
-struct gate_options {
-	const char *except, *log;
-	bool dry, loopback;
-};
-
 bool gate_option(struct gate_options *options, int option);
 bool gate_options_given(const struct gate_options *options);
-char *gate_text(const char *policy, const struct gate_options *options);
-void gate_write(const char *directory, const char *text, const char *shown);
-char *gate_show(const struct gate *gate);
-json_t *gate_json(const struct gate *gate);
 #define GATE_OPTIONS \
 	{ "except", required_argument, NULL, 'E' }, \
 	{ "log", required_argument, NULL, 'L' }, \
 	{ "dry-run", no_argument, NULL, 'D' }, \
 	{ "loopback", no_argument, NULL, 'B' }
 
-/* Compiles an expression of pcap-filter(7) to what the kernel's gate takes. */
-char *expression_compile(const char *expression);
-
+char *gate_show(const struct gate *gate);
+json_t *gate_json(const struct gate *gate);
 char *limit_show(const struct limit *limit);
 json_t *limit_json(const struct limit *limit);
-void limit_write(const char *directory, const char *text, const char *shown);
-bool limit_is_set(const struct limit *limit);
 
 /* status.c: the state of a target as members of an object. */
 void json_state(json_t *object, const struct target *target, const char *name);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
+#include "set.h"
 #include "show.h"
 
 #define LABEL_LENGTH 255
@@ -53,14 +53,20 @@ static void add_label(struct text *text, const char *expression)
 	free(copy);
 }
 
-static void check_empty(const char *expression)
+static void check_empty(const struct said *expression)
 {
-	if (!expression[strspn(expression, " \t\n\v\f\r")])
-		die(EXIT_BAD_EXPRESSION, "--except: the expression is empty");
+	if (!expression->value[strspn(expression->value, " \t\n\v\f\r")])
+		die(EXIT_BAD_EXPRESSION, "%s: the expression is empty", expression->name);
+}
+
+/* An option is known to who has just said it. */
+static char *lead(const struct said *expression)
+{
+	return starts_with(expression->name, "--") ? "" : xasprintf("%s: ", expression->name);
 }
 
 /* As tcpdump -ddd -y RAW does it. */
-char *expression_compile(const char *expression)
+char *expression_compile(const struct said *expression)
 {
 	pcap_t *pcap = pcap_open_dead(DLT_RAW, 262144);
 	struct bpf_program program;
@@ -70,14 +76,14 @@ char *expression_compile(const char *expression)
 	check_empty(expression);
 	if (!pcap)
 		die(EXIT_FAILED, "out of memory");
-	if (pcap_compile(pcap, &program, expression, 1, PCAP_NETMASK_UNKNOWN))
+	if (pcap_compile(pcap, &program, expression->value, 1, PCAP_NETMASK_UNKNOWN))
 		die(EXIT_BAD_EXPRESSION,
-		    "libpcap refuses the expression %s, and nothing has changed. It says, as it does to tcpdump: %s",
-		    show_quoted(expression), pcap_geterr(pcap));
+		    "%slibpcap refuses the expression %s, and nothing has changed. It says, as it does to tcpdump: %s",
+		    lead(expression), show_quoted(expression->value), pcap_geterr(pcap));
 	if (!is_of_packet(&program))
 		die(EXIT_BAD_EXPRESSION,
-		    "the expression %s asks for what isn't in the packet (as its direction, or its device), which means something else in a gate; nothing has changed",
-		    show_quoted(expression));
+		    "%sthe expression %s asks for what isn't in the packet (as its direction, or its device), which means something else in a gate; nothing has changed",
+		    lead(expression), show_quoted(expression->value));
 	text_putu(&text, program.bf_len);
 	for (i = 0; i < program.bf_len; i++) {
 		const struct bpf_insn *insn = &program.bf_insns[i];
@@ -85,7 +91,7 @@ char *expression_compile(const char *expression)
 		text_printf(&text, ",%u %u %u %u", insn->code, insn->jt, insn->jf, insn->k);
 	}
 	text_puts(&text, " # ");
-	add_label(&text, expression);
+	add_label(&text, expression->value);
 	pcap_freecode(&program);
 	pcap_close(pcap);
 	return text.s;

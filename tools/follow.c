@@ -44,66 +44,6 @@ struct follow {
 	int mounts, files, signals;
 };
 
-/* What of a target another one gets. */
-static char *keep_gate(const struct gate *gate)
-{
-	struct text text = { };
-
-	text_printf(&text, "%s%s", gate->dry ? "dry " : "", gate->policy);
-	if (gate->log)
-		text_printf(&text, " log %s", gate->log);
-	if (gate->except)
-		text_printf(&text, " except %s", gate->except);
-	if (gate->except && gate->label)
-		text_printf(&text, " # %s", gate->label);
-	text_puts(&text, "\n");
-	return text.s;
-}
-
-static void keep_side(struct text *text, const char *direction, const struct limit_side *side)
-{
-	if (!side->rate && !side->quota)
-		return;
-	text_printf(text, "%s%s", text->length && text->s[text->length - 1] != ' ' ? " " : "",
-		    direction);
-	if (side->rate)
-		text_printf(text, " rate %s", side->rate);
-	if (side->rate && side->burst)
-		text_printf(text, " burst %s", side->burst);
-	if (side->quota)
-		text_printf(text, " quota %s used %" PRIu64, side->quota, side->used);
-}
-
-static char *keep_limit(const struct limit *limit)
-{
-	struct text text = { };
-
-	if (!limit_is_set(limit))
-		return NULL;
-	if (!strcmp(limit->mode, "dry"))
-		text_puts(&text, "dry ");
-	keep_side(&text, "in", &limit->in);
-	keep_side(&text, "out", &limit->out);
-	text_puts(&text, "\n");
-	return text.s;
-}
-
-/* The target is live or gone; what is gone may have been moved. */
-static bool read_bound(const struct follow *follow, struct target *target, unsigned int what)
-{
-	char directory[48];
-
-	snprintf(directory, sizeof(directory), "%" PRIu32, follow->inode);
-	if (target_read(target, directory, what | READ_STATE)) {
-		if (target->cookie == follow->cookie)
-			return true;
-		target_free(target);
-	}
-	snprintf(directory, sizeof(directory), "%" PRIu32 ".%" PRIu64, follow->inode,
-		 follow->cookie);
-	return target_read(target, directory, what | READ_STATE);
-}
-
 /* The number that the name has now, 0 if it has none. While the target that we
  * bound is live, nothing else can have its number.
  */
@@ -129,12 +69,12 @@ static bool still_bound(struct follow *follow)
 
 	if (!follow->inode)
 		return false;
-	if (!read_bound(follow, &target, READ_GATE | READ_LIMIT))
+	if (!target_read_same(&target, follow->inode, follow->cookie, READ_GATE | READ_LIMIT))
 		return false;
 	free(follow->gate);
 	free(follow->limit);
-	follow->gate = keep_gate(&target.gate);
-	follow->limit = keep_limit(&target.limit);
+	follow->gate = gate_text_of(&target.gate);
+	follow->limit = limit_text_of(&target.limit, false);
 	live = target.live;
 	target_free(&target);
 	return live && inode_of_name(follow) == follow->inode;
@@ -159,7 +99,7 @@ static void note_name(const struct ns *ns)
 	struct records records;
 
 	records_read(&records);
-	records_add(&records, ns->cookie, ns->name);
+	records_add(&records, ns->cookie, ns->name, ns->pod);
 	records_write(&records);
 	records_free(&records);
 }
@@ -395,7 +335,7 @@ int command_follow(int argc, char **argv)
 	name = instance ? unescape(argv[optind]) : xstrdup(argv[optind]);
 	set_name(&follow, name);
 	if (argc - optind == 2)
-		follow.gate = gate_text(argv[optind + 1], &given);
+		follow.gate = gate_text(NULL, argv[optind + 1], &given);
 	else if (gate_options_given(&given))
 		misused("accept or drop is missing");
 	kernel_check(command_name);

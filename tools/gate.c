@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The gate of a target. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,22 +8,20 @@
 #include "command.h"
 #include "show.h"
 
-#define LOOPBACK "(src net 127.0.0.0/8 and dst net 127.0.0.0/8) or (src host ::1 and dst host ::1)"
-
 bool gate_option(struct gate_options *options, int option)
 {
 	switch (option) {
 	case 'E':
-		options->except = optarg;
+		options->except = (struct said){ "--except", optarg };
 		return true;
 	case 'L':
-		options->log = optarg;
+		options->log = (struct said){ "--log", optarg };
 		return true;
 	case 'D':
 		options->dry = true;
 		return true;
 	case 'B':
-		options->loopback = true;
+		options->loopback = (struct said){ "--loopback", "" };
 		return true;
 	}
 	return false;
@@ -32,70 +29,8 @@ bool gate_option(struct gate_options *options, int option)
 
 bool gate_options_given(const struct gate_options *options)
 {
-	return options->except || options->log || options->dry || options->loopback;
-}
-
-/* What is excepted, to be freed, or NULL. */
-static char *whole_expression(const struct gate_options *options)
-{
-	const char *except = options->except;
-
-	if (!options->loopback)
-		return except ? xstrdup(except) : NULL;
-	if (!except)
-		return xstrdup(LOOPBACK);
-	/* It must be one by itself: parentheses might make one of what is none. */
-	free(expression_compile(except));
-	return xasprintf("(%s) or " LOOPBACK, except);
-}
-
-char *gate_text(const char *policy, const struct gate_options *options)
-{
-	struct text text = { };
-	char *expression, *program;
-	uint64_t group;
-
-	if (strcmp(policy, "accept") && strcmp(policy, "drop"))
-		misused("%s is neither accept nor drop", show_quoted(policy));
-	if (options->loopback && strcmp(policy, "drop"))
-		misused("--loopback is for drop");
-	if (options->log && (!parse_u64(options->log, &group) || group > UINT16_MAX))
-		misused("--log %s: not a group of NFLOG, 0 to 65535", show_quoted(options->log));
-	if (options->dry)
-		text_puts(&text, "dry ");
-	text_puts(&text, policy);
-	if (options->log)
-		text_printf(&text, " log %" PRIu64, group);
-	expression = whole_expression(options);
-	if (expression) {
-		program = expression_compile(expression);
-		text_printf(&text, " except %s", program);
-		free(program);
-		free(expression);
-	}
-	text_puts(&text, "\n");
-	return text.s;
-}
-
-void gate_write(const char *directory, const char *text, const char *shown)
-{
-	int error = kernel_write_target(directory, "gate", text);
-
-	switch (error) {
-	case 0:
-		return;
-	case -ENXIO:
-		refuse(shown, "is gone; 'nsgate list' shows what lives");
-	case -ENOENT:
-		if (strstr(text, " log "))
-			refuse(shown, "the kernel has no NFLOG; 'modprobe nfnetlink_log' loads it");
-		refuse(shown, "is gone; 'nsgate list' shows what lives");
-	case -EPERM:
-		refuse(shown, "the kernel refuses: the initial network namespace is cut off only if the module was loaded with gate_init_net=1");
-	default:
-		refuse(shown, "the kernel refuses the gate: %s; 'dmesg' tells why",
-		       strerror(-error));
-	}
+	return options->except.value || options->log.value || options->dry ||
+	       options->loopback.value;
 }
 
 /* A label is a line to be read, and no name: quotes only where it would harm. */
@@ -215,7 +150,7 @@ int command_gate(int argc, char **argv)
 	if (argc - optind == 2) {
 		if (json)
 			misused("--json shows a gate, and sets none");
-		text = gate_text(argv[optind + 1], &given);
+		text = gate_text(NULL, argv[optind + 1], &given);
 	} else if (gate_options_given(&given)) {
 		misused("accept or drop is missing");
 	}

@@ -213,7 +213,9 @@ bool kernel_read_auto(struct autobind *autobind)
 	return true;
 }
 
-int kernel_write(const char *path, const char *text)
+int kernel_answer;
+
+static int write_once(const char *path, const char *text)
 {
 	int error = 0, fd = open(path, O_WRONLY | O_CLOEXEC);
 	size_t length = strlen(text);
@@ -228,6 +230,12 @@ int kernel_write(const char *path, const char *text)
 		error = -EIO;
 	close(fd);
 	return error;
+}
+
+int kernel_write(const char *path, const char *text)
+{
+	kernel_answer = write_once(path, text);
+	return kernel_answer;
 }
 
 int kernel_bind(uint32_t inode)

@@ -134,6 +134,7 @@ bool kernel_read_auto(struct autobind *autobind);
 
 /* Each is one write, and 0 or an error as the kernel has it, negative. */
 int kernel_write(const char *path, const char *text);
+extern int kernel_answer;		/* of the last one */
 int kernel_bind(uint32_t inode);
 int kernel_release(const struct target *target);
 int kernel_write_target(const char *directory, const char *file, const char *text);

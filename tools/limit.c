@@ -10,115 +10,12 @@
 #include "command.h"
 #include "show.h"
 
-struct unit {
-	const char *suffix;
-	double factor;
-};
-
-#define KI 1024.0
-
-/* As tc(8) has them, in bytes a second. */
-static const struct unit rate_units[] = {
-	{ "", 1.0 / 8 }, { "bit", 1.0 / 8 },
-	{ "kbit", 1e3 / 8 }, { "mbit", 1e6 / 8 }, { "gbit", 1e9 / 8 }, { "tbit", 1e12 / 8 },
-	{ "kibit", KI / 8 }, { "mibit", KI * KI / 8 }, { "gibit", KI * KI * KI / 8 },
-	{ "tibit", KI * KI * KI * KI / 8 },
-	{ "bps", 1 }, { "kbps", 1e3 }, { "mbps", 1e6 }, { "gbps", 1e9 }, { "tbps", 1e12 },
-	{ "kibps", KI }, { "mibps", KI * KI }, { "gibps", KI * KI * KI },
-	{ "tibps", KI * KI * KI * KI },
-};
-
-static const struct unit size_units[] = {
-	{ "", 1 }, { "b", 1 },
-	{ "k", 1e3 }, { "m", 1e6 }, { "g", 1e9 }, { "t", 1e12 }, { "p", 1e15 },
-	{ "kb", 1e3 }, { "mb", 1e6 }, { "gb", 1e9 }, { "tb", 1e12 }, { "pb", 1e15 },
-	{ "ki", KI }, { "mi", KI * KI }, { "gi", KI * KI * KI }, { "ti", KI * KI * KI * KI },
-	{ "kib", KI }, { "mib", KI * KI }, { "gib", KI * KI * KI },
-	{ "tib", KI * KI * KI * KI },
-};
-
-/* Digits, with decimals or without; strtod() would take more. */
-static double parse_units(const char *option, const char *s, const struct unit *units,
-			  size_t count, const char *what)
-{
-	size_t i, digits = strspn(s, "0123456789"), length = digits;
-	double value;
-
-	if (s[length] == '.')
-		length += 1 + strspn(s + length + 1, "0123456789");
-	for (i = 0; i < count; i++) {
-		if (!digits || strcasecmp(s + length, units[i].suffix))
-			continue;
-		value = strtod(s, NULL) * units[i].factor;
-		if (value < 9e18)
-			return value;
-	}
-	misused("%s %s: not a %s", option, show_quoted(s), what);
-}
-
-struct side {
-	const char *rate, *burst, *quota;
-};
-
-static void add_side(struct text *text, const char *direction, const struct side *side, bool reset)
-{
-	char option[32];
-
-	if (!side->rate && side->burst)
-		misused("--burst-%s is for a rate: --%s is missing", direction, direction);
-	if (!side->rate && !side->quota)
-		return;
-	text_printf(text, "%s%s", text->length && text->s[text->length - 1] != ' ' ? " " : "",
-		    direction);
-	snprintf(option, sizeof(option), "--%s", direction);
-	if (side->rate)
-		text_printf(text, " rate %.0f",
-			    parse_units(option, side->rate, rate_units, ARRAY_SIZE(rate_units),
-					"rate"));
-	snprintf(option, sizeof(option), "--burst-%s", direction);
-	if (side->burst)
-		text_printf(text, " burst %.0f",
-			    parse_units(option, side->burst, size_units, ARRAY_SIZE(size_units),
-					"size"));
-	snprintf(option, sizeof(option), "--quota-%s", direction);
-	if (side->quota)
-		text_printf(text, " quota %.0f%s",
-			    parse_units(option, side->quota, size_units, ARRAY_SIZE(size_units),
-					"size"), reset ? " used 0" : "");
-}
-
-static void add_old_side(struct text *text, const char *direction, const struct limit_side *side)
-{
-	if (!side->rate && !side->quota)
-		return;
-	text_printf(text, "%s%s", text->length && text->s[text->length - 1] != ' ' ? " " : "",
-		    direction);
-	if (side->rate)
-		text_printf(text, " rate %s", side->rate);
-	if (side->rate && side->burst)
-		text_printf(text, " burst %s", side->burst);
-	if (side->quota)
-		text_printf(text, " quota %s used 0", side->quota);
-}
-
 /* The limit that is there, with its quotas at their beginning. */
 static char *begin_anew(const struct limit *limit, const char *shown)
 {
-	struct text text = { };
-
 	if (!limit->in.quota && !limit->out.quota)
 		refuse(shown, "has no quota that could begin anew");
-	if (!strcmp(limit->mode, "dry"))
-		text_puts(&text, "dry ");
-	add_old_side(&text, "in", &limit->in);
-	add_old_side(&text, "out", &limit->out);
-	text_puts(&text, "\n");
-	return text.s;
-}
-
-bool limit_is_set(const struct limit *limit)
-{
-	return limit->mode && strcmp(limit->mode, "none");
+	return limit_text_of(limit, true);
 }
 
 static void show_side(struct text *text, const char *direction, const struct limit_side *side)
@@ -172,27 +69,6 @@ json_t *limit_json(const struct limit *limit)
 {
 	return json_pack("{s:s, s:o, s:o}", "mode", limit->mode,
 			 "in", side_json(&limit->in), "out", side_json(&limit->out));
-}
-
-void limit_write(const char *directory, const char *text, const char *shown)
-{
-	int error = kernel_write_target(directory, "limit", text);
-
-	switch (error) {
-	case 0:
-		return;
-	case -ENXIO:
-		refuse(shown, "is gone; 'nsgate list' shows what lives");
-	case -ENOENT:
-		refuse(shown, "is gone, or the module that is loaded has no limits");
-	case -EPERM:
-		refuse(shown, "the kernel refuses: the initial network namespace is limited only if the module was loaded with gate_init_net=1");
-	case -EINVAL:
-		refuse(shown, "the kernel refuses the limit; a rate is 1 to 8000 gbit; 'dmesg' tells more");
-	default:
-		refuse(shown, "the kernel refuses the limit: %s; 'dmesg' tells why",
-		       strerror(-error));
-	}
 }
 
 static void print_side(const char *direction, const struct limit_side *side)
@@ -258,12 +134,23 @@ static void set_limit(const char *said, const char *text)
 	free(shown);
 }
 
-struct limit_options {
-	struct side in, out;
-	bool reset, dry, json;
+struct given {
+	struct limit_options limit;
+	bool reset, json;
 };
 
-static void read_options(struct limit_options *given, int argc, char **argv)
+/* The name of a missing one is told, too. */
+static void name_options(struct limit_options *limit)
+{
+	limit->in.rate.name = "--in";
+	limit->in.burst.name = "--burst-in";
+	limit->in.quota.name = "--quota-in";
+	limit->out.rate.name = "--out";
+	limit->out.burst.name = "--burst-out";
+	limit->out.quota.name = "--quota-out";
+}
+
+static void read_options(struct given *given, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "in", required_argument, NULL, 'i' },
@@ -283,28 +170,30 @@ static void read_options(struct limit_options *given, int argc, char **argv)
 	while ((option = next_option(argc, argv, ":h", options)) >= 0) {
 		switch (option) {
 		case 'i':
-			given->in.rate = optarg;
+			given->limit.in.rate.value = optarg;
 			break;
 		case 'o':
-			given->out.rate = optarg;
+			given->limit.out.rate.value = optarg;
 			break;
 		case 'b':
-			given->in.burst = optarg;
+			given->limit.in.burst.value = optarg;
 			break;
 		case 'B':
-			given->out.burst = optarg;
+			given->limit.out.burst.value = optarg;
 			break;
 		case 'q':
-			given->in.quota = optarg;
+			given->limit.in.quota.value = optarg;
 			break;
 		case 'Q':
-			given->out.quota = optarg;
+			given->limit.out.quota.value = optarg;
 			break;
 		case 'r':
 			given->reset = true;
+			given->limit.in.has_used = true;
+			given->limit.out.has_used = true;
 			break;
 		case 'D':
-			given->dry = true;
+			given->limit.dry = true;
 			break;
 		case 'j':
 			given->json = true;
@@ -313,42 +202,24 @@ static void read_options(struct limit_options *given, int argc, char **argv)
 	}
 }
 
-/* What is to be written, to be freed; NULL if no limit is named. */
-static char *limit_text(const struct limit_options *given)
-{
-	struct text text = { };
-	size_t empty;
-
-	if (given->dry)
-		text_puts(&text, "dry ");
-	empty = text.length;
-	add_side(&text, "in", &given->in, given->reset);
-	add_side(&text, "out", &given->out, given->reset);
-	if (text.length == empty) {
-		text_free(&text);
-		return NULL;
-	}
-	text_puts(&text, "\n");
-	return text.s;
-}
-
 int command_limit(int argc, char **argv)
 {
-	struct limit_options given = { };
+	struct given given = { };
 	char *text;
 	bool none;
 
+	name_options(&given.limit);
 	read_options(&given, argc, argv);
 	count_arguments(argc, argv, 1, 2, "NS");
-	text = limit_text(&given);
+	text = limit_text(&given.limit);
 	none = argc - optind == 2;
 	if (none && strcmp(argv[optind + 1], "none"))
 		misused("%s is not none", show_quoted(argv[optind + 1]));
-	if (none && (text || given.reset || given.dry))
+	if (none && (text || given.reset || given.limit.dry))
 		misused("none stands alone");
-	if (given.json && (none || text || given.reset || given.dry))
+	if (given.json && (none || text || given.reset || given.limit.dry))
 		misused("--json shows a limit, and sets none");
-	if (given.dry && !text)
+	if (given.limit.dry && !text)
 		misused("--dry-run is for a limit");
 	kernel_check(command_name);
 	if (none)

@@ -201,9 +201,12 @@ static void add_direction(struct samples *samples, const char *direction,
 	samples->labels.length = length;
 }
 
-static void set_labels(struct samples *samples, const struct target *target, const char *name)
+static void set_labels(struct samples *samples, const struct target *target,
+		       struct records *records)
 {
+	const char *name = records_name(records, target);
 	struct text *labels = &samples->labels;
+	char *namespace, *pod;
 
 	labels->length = 0;
 	text_puts(labels, "inode=\"");
@@ -212,6 +215,14 @@ static void set_labels(struct samples *samples, const struct target *target, con
 	text_putu(labels, target->cookie);
 	text_puts(labels, "\",netns=");
 	text_label(labels, name);
+	if (!records_pod(records, target->cookie, &namespace, &pod))
+		return;
+	text_puts(labels, ",namespace=");
+	text_label(labels, namespace);
+	text_puts(labels, ",pod=");
+	text_label(labels, pod);
+	free(namespace);
+	free(pod);
 }
 
 static void add_info(struct samples *samples, const struct target *target)
@@ -233,11 +244,12 @@ static void add_info(struct samples *samples, const struct target *target)
 	add_sample(samples, INFO, 1);
 }
 
-static void add_target(struct samples *samples, const struct target *target, const char *name)
+static void add_target(struct samples *samples, const struct target *target,
+		       struct records *records)
 {
 	const struct gate *gate = &target->gate;
 
-	set_labels(samples, target, name);
+	set_labels(samples, target, records);
 	add_counters(samples, target);
 	add_sample(samples, FLOW_EVICTIONS, target->flow_evicted);
 	add_sample(samples, FLOW_ENTRIES, target->flow_entries);
@@ -293,7 +305,7 @@ static void add_targets(struct text *text)
 	for (i = 0; i < directories.count; i++) {
 		if (!target_read(&target, directories.s[i], READ_ALL))
 			continue;
-		add_target(&samples, &target, records_name(&records, &target));
+		add_target(&samples, &target, &records);
 		target_free(&target);
 	}
 	for (i = 0; i < METRICS; i++) {

@@ -8,13 +8,15 @@
 
 #include "names.h"
 
-static void add(struct names *names, uint32_t inode, const char *kind, const char *name)
+static void add(struct names *names, uint32_t inode, const char *kind, const char *name,
+		bool pod)
 {
 	names->rows = grow(names->rows, names->count, &names->room, sizeof(*names->rows));
 	names->rows[names->count] = (struct name){
 		.inode = inode,
 		.order = names->count,
 		.kind = kind,
+		.pod = pod,
 		.name = xstrdup(name),
 	};
 	names->count++;
@@ -42,7 +44,7 @@ static void add_netns(struct names *names)
 	for (i = 0; i < count; i++) {
 		if (strcmp(entries[i]->d_name, ".") && strcmp(entries[i]->d_name, "..") &&
 		    !fstatat(directory, entries[i]->d_name, &st, 0) && st.st_dev == nsfs.st_dev)
-			add(names, st.st_ino, "netns", entries[i]->d_name);
+			add(names, st.st_ino, "netns", entries[i]->d_name, false);
 		free(entries[i]);
 	}
 	if (count >= 0)
@@ -61,7 +63,8 @@ static void add_containers(struct names *names)
 		const struct container *container = &containers.rows[i];
 
 		if (container->pid && container->inode != names->processes.host_inode)
-			add(names, container->inode, container->kind, container->name);
+			add(names, container->inode, container->kind, container->name,
+			    container->pod);
 	}
 	containers_free(&containers);
 }

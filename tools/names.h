@@ -18,6 +18,7 @@
 struct name {
 	uint32_t inode;
 	size_t order;			/* as they were found */
+	bool pod;			/* of Kubernetes */
 	const char *kind;
 	char *name;
 };
@@ -38,6 +39,7 @@ const struct name *names_of(const struct names *names, uint32_t inode, size_t *c
 struct record {
 	uint64_t cookie;
 	char *name;
+	bool pod;			/* of Kubernetes: the name has its namespace, too */
 	bool new;			/* not in the file yet */
 };
 
@@ -50,13 +52,16 @@ struct records {
 };
 
 void records_read(struct records *records);
-void records_add(struct records *records, uint64_t cookie, const char *name);
+void records_add(struct records *records, uint64_t cookie, const char *name, bool pod);
 const char *records_find(struct records *records, uint64_t cookie);
 
 /* What a target is called, without its kind, and "" if it has no name. One that
  * was bound by others, and lives, is looked up.
  */
 const char *records_name(struct records *records, const struct target *target);
+
+/* The pod that a target is, if it is known to be one; the strings are to be freed. */
+bool records_pod(struct records *records, uint64_t cookie, char **namespace, char **pod);
 
 /* Adds what is new to the file, and takes from it what is no target any more. */
 void records_write(struct records *records);
@@ -67,6 +72,7 @@ struct ns {
 	uint32_t inode;
 	uint64_t cookie;
 	char *name;			/* KIND:NAME, if it has such */
+	bool pod;			/* of Kubernetes */
 	char *what;			/* as it could be said without doubt, shown */
 	char *shown;			/* as it was said */
 	int pin;			/* keeps it, and so its number, alive; or -1 */
@@ -94,6 +100,10 @@ const char *ns_split(const char *said, const char **name);
  * be freed. Ends the program if there is none.
  */
 void target_find(struct target *target, const char *said, unsigned int what, char **shown);
+
+/* The target of that cookie, live or gone, wherever it is now. */
+bool target_read_same(struct target *target, uint32_t inode, uint64_t cookie,
+		      unsigned int what);
 
 struct targets {
 	struct target *rows;		/* by age, the youngest last */

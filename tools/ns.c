@@ -162,6 +162,7 @@ static void try_container(struct ns *ns, const struct container *container)
 
 	if (pin(ns, path, &inode) && inode == container->inode) {
 		settle(ns, inode, container->kind, container->name);
+		ns->pod = container->pod;
 		ns->pid = container->pid;
 	}
 	free(path);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The file has a cookie, a blank and KIND:NAME for each target, ended by NUL. */
+/* The file has a cookie, a blank, "pod " for a pod of Kubernetes, and KIND:NAME for
+ * each target, ended by NUL.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +15,7 @@
 #include "names.h"
 
 #define FILE_NAME RUN_DIRECTORY "/names"
+#define POD "pod "
 
 static int compare_cookies(const void *a, const void *b)
 {
@@ -23,11 +26,16 @@ static int compare_cookies(const void *a, const void *b)
 	return x->new - y->new;
 }
 
-static void put(struct records *records, uint64_t cookie, const char *name, bool new)
+static void put(struct records *records, uint64_t cookie, const char *name, bool pod, bool new)
 {
 	records->rows = grow(records->rows, records->count, &records->room,
 			     sizeof(*records->rows));
-	records->rows[records->count++] = (struct record){ cookie, xstrdup(name), new };
+	records->rows[records->count++] = (struct record){
+		.cookie = cookie,
+		.name = xstrdup(name),
+		.pod = pod,
+		.new = new,
+	};
 	records->sorted = false;
 }
 
@@ -55,14 +63,16 @@ static void read_into(struct records *records)
 	size_t length;
 	char *text = read_file(AT_FDCWD, FILE_NAME, &length), *s, *blank;
 	uint64_t cookie;
+	bool pod;
 
 	for (s = text; text && s < text + length; s += strlen(s) + 1) {
 		blank = strchr(s, ' ');
 		if (!blank)
 			continue;
 		*blank = '\0';
+		pod = starts_with(blank + 1, POD);
 		if (parse_u64(s, &cookie))
-			put(records, cookie, blank + 1, false);
+			put(records, cookie, blank + 1 + (pod ? strlen(POD) : 0), pod, false);
 		s = blank + 1;
 	}
 	free(text);
@@ -75,12 +85,12 @@ void records_read(struct records *records)
 	read_into(records);
 }
 
-void records_add(struct records *records, uint64_t cookie, const char *name)
+void records_add(struct records *records, uint64_t cookie, const char *name, bool pod)
 {
-	put(records, cookie, name, true);
+	put(records, cookie, name, pod, true);
 }
 
-const char *records_find(struct records *records, uint64_t cookie)
+static const struct record *find(struct records *records, uint64_t cookie)
 {
 	size_t low = 0, high;
 
@@ -90,13 +100,45 @@ const char *records_find(struct records *records, uint64_t cookie)
 		const struct record *record = &records->rows[middle];
 
 		if (record->cookie == cookie)
-			return record->name;
+			return record;
 		if (record->cookie < cookie)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	return NULL;
+}
+
+const char *records_find(struct records *records, uint64_t cookie)
+{
+	const struct record *record = find(records, cookie);
+
+	return record ? record->name : NULL;
+}
+
+/* NAMESPACE/POD, or as CRI-O has it: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, in
+ * which no part has a _ itself.
+ */
+bool records_pod(struct records *records, uint64_t cookie, char **namespace, char **pod)
+{
+	const struct record *record = find(records, cookie);
+	const char *name, *slash;
+
+	if (!record || !record->pod)
+		return false;
+	name = strchr(record->name, ':') + 1;
+	slash = strchr(name, '/');
+	if (slash) {
+		*namespace = xasprintf("%.*s", (int)(slash - name), name);
+		*pod = xstrdup(slash + 1);
+		return true;
+	}
+	*namespace = NULL;
+	*pod = NULL;
+	if (sscanf(name, "k8s_%*[^_]_%m[^_]_%m[^_]_", pod, namespace) == 2)
+		return true;
+	free(*pod);
+	return false;
 }
 
 const char *records_name(struct records *records, const struct target *target)
@@ -113,7 +155,7 @@ const char *records_name(struct records *records, const struct target *target)
 		found = names_of(&records->names, target->inode, &count);
 		if (count) {
 			record = xasprintf("%s:%s", found->kind, found->name);
-			records_add(records, target->cookie, record);
+			records_add(records, target->cookie, record, found->pod);
 			free(record);
 			name = records_find(records, target->cookie);
 		}
@@ -164,7 +206,8 @@ static bool save(const struct records *records)
 		const struct record *record = &records->rows[i];
 
 		if (bsearch(&record->cookie, cookies, count, sizeof(*cookies), compare_u64))
-			fprintf(file, "%" PRIu64 " %s%c", record->cookie, record->name, '\0');
+			fprintf(file, "%" PRIu64 " %s%s%c", record->cookie, record->pod ? POD : "",
+				record->name, '\0');
 	}
 	free(cookies);
 	failed = ferror(file);
@@ -200,7 +243,8 @@ void records_write(struct records *records)
 	for (i = 0; i < records->count; i++) {
 		if (!records->rows[i].new)
 			continue;
-		records_add(&merged, records->rows[i].cookie, records->rows[i].name);
+		records_add(&merged, records->rows[i].cookie, records->rows[i].name,
+			    records->rows[i].pod);
 		records->rows[i].new = false;
 	}
 	sort(&merged);

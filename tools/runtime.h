@@ -20,6 +20,7 @@ struct container {
 	pid_t pid;			/* 0: it is known, but doesn't run */
 	uint32_t inode;			/* of its network namespace, if it runs */
 	bool of_user;			/* not root's: USER/NAME */
+	bool pod;			/* of Kubernetes: its name tells which */
 };
 
 struct containers {

@@ -36,7 +36,7 @@ static const char *annotation(json_t *config, const char *key)
 /* POD for the sandbox that has the namespace, to be freed; NULL for the others of
  * a pod, and SPACE/ID outside of the space that is the default.
  */
-static char *name_of(json_t *config, const char *space, const char *id)
+static char *name_of(json_t *config, const char *space, const char *id, bool *is_pod)
 {
 	const char *type = annotation(config, "io.kubernetes.cri.container-type");
 	const char *pod = annotation(config, "io.kubernetes.cri.sandbox-name");
@@ -48,6 +48,7 @@ static char *name_of(json_t *config, const char *space, const char *id)
 		return xasprintf("%s/%s", space, id);
 	if (type && strcmp(type, "sandbox"))
 		return NULL;
+	*is_pod = pods;
 	return pods ? xasprintf("%s/%s", pods, pod) : xstrdup(pod);
 }
 
@@ -57,6 +58,7 @@ static void add_task(struct containers *containers, const struct processes *proc
 	char *path = xasprintf(TASKS "/%s/%s/config.json", space, id), *text, *name;
 	json_t *config = json_load_file(path, 0, NULL);
 	const struct process *process;
+	bool is_pod = false;
 
 	free(path);
 	path = xasprintf(TASKS "/%s/%s/init.pid", space, id);
@@ -65,9 +67,11 @@ static void add_task(struct containers *containers, const struct processes *proc
 	if (process && !is_shim_of(processes_find(processes, process->parent), space, id,
 				   annotation(config, "io.kubernetes.cri.sandbox-id")))
 		process = NULL;
-	name = name_of(config, space, id);
-	if (name)
+	name = name_of(config, space, id, &is_pod);
+	if (name) {
 		containers_add(containers, "containerd", name, xstrdup(id), process);
+		containers->rows[containers->count - 1].pod = is_pod;
+	}
 	json_decref(config);
 	free(text);
 	free(path);

@@ -42,6 +42,8 @@ static void add_running(struct containers *containers, const struct processes *p
 		return;
 	if (!conmon->uid) {
 		containers_add(containers, kind_of(conmon), xstrdup(name), xstrdup(id), child);
+		containers->rows[containers->count - 1].pod =
+			!strcmp(kind_of(conmon), "crio") && starts_with(name, "k8s_");
 		return;
 	}
 	user = user_name(conmon->uid);

@@ -8,6 +8,22 @@
 #include "names.h"
 #include "show.h"
 
+/* Who made it a target may not have known which runtime its name is of: the hook,
+ * and the plugin of CNI.
+ */
+static bool is_of_any_runtime(const char *name, const char *said)
+{
+	const char *rest, *kind = ns_split(said, &rest);
+	size_t i;
+
+	if (!kind || !(starts_with(name, "cni:") || starts_with(name, "oci:")))
+		return false;
+	for (i = 0; i < runtimes_count; i++)
+		if (!strcmp(kind, runtimes[i].kind))
+			return !strcmp(name + 4, rest);
+	return false;
+}
+
 /* A name with its kind, or without; an inode, or the directory of one that is gone. */
 static bool is_called(struct records *records, const struct target *target, const char *said)
 {
@@ -18,7 +34,10 @@ static bool is_called(struct records *records, const struct target *target, cons
 	snprintf(inode, sizeof(inode), "%" PRIu32, target->inode);
 	if (!strcmp(number, inode) || !strcmp(number, target->directory))
 		return true;
-	return name && *said && (!strcmp(name, said) || !strcmp(strchr(name, ':') + 1, said));
+	if (!name || !*said)
+		return false;
+	return !strcmp(name, said) || !strcmp(strchr(name, ':') + 1, said) ||
+	       is_of_any_runtime(name, said);
 }
 
 static int compare_ages(const void *a, const void *b)
@@ -82,15 +101,16 @@ static bool read_live(struct target *target, const struct ns *ns, unsigned int w
 	return read_same(target, directory, ns->cookie, what) && target->live;
 }
 
-static bool read_found(struct target *target, const struct target *found, unsigned int what)
+/* What is gone may be moved between two looks, but not back. */
+bool target_read_same(struct target *target, uint32_t inode, uint64_t cookie, unsigned int what)
 {
-	char directory[16];
+	char directory[48];
 
-	if (read_same(target, found->directory, found->cookie, what))
+	snprintf(directory, sizeof(directory), "%" PRIu32, inode);
+	if (read_same(target, directory, cookie, what))
 		return true;
-	/* It may have gone meanwhile, and have been moved. */
-	snprintf(directory, sizeof(directory), "%" PRIu32, found->inode);
-	return read_same(target, directory, found->cookie, what);
+	snprintf(directory, sizeof(directory), "%" PRIu32 ".%" PRIu64, inode, cookie);
+	return read_same(target, directory, cookie, what);
 }
 
 noreturn static void die_of_two(const struct ns *ns, uint32_t a, uint32_t b)
@@ -137,7 +157,7 @@ void target_find(struct target *target, const char *said, unsigned int what, cha
 		chosen = choose_live(&ns, &live, is_there);
 		if (!chosen && gone.count)
 			chosen = &gone.rows[gone.count - 1];
-		found = chosen && read_found(target, chosen, what);
+		found = chosen && target_read_same(target, chosen->inode, chosen->cookie, what);
 	}
 	if (!found && !is_there)
 		ns_missing(&ns);

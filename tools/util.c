@@ -119,7 +119,7 @@ void text_free(struct text *text)
 	*text = (struct text){ };
 }
 
-static char *read_all(int fd, size_t *length)
+char *read_all(int fd, size_t *length)
 {
 	struct text text = { };
 	ssize_t n;

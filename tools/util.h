@@ -52,7 +52,8 @@ void text_putu(struct text *text, uint64_t number);
 printf_like(2, 3) void text_printf(struct text *text, const char *format, ...);
 void text_free(struct text *text);
 
-/* The whole of a file, to be freed, or NULL and errno. */
+/* The whole of a file, or of what comes, to be freed, or NULL and errno. */
+char *read_all(int fd, size_t *length);
 char *read_file(int directory, const char *path, size_t *length);
 
 /* Reads what is decimal and nothing else. */
