@@ -23,6 +23,7 @@ const struct command commands[] = {
 	{ "metrics", command_metrics, USAGE_METRICS },
 	{ "exporter", command_exporter, USAGE_EXPORTER },
 	{ "follow", command_follow, USAGE_FOLLOW },
+	{ "oci-hook", command_oci_hook, USAGE_OCI_HOOK },
 };
 
 const size_t commands_count = ARRAY_SIZE(commands);

@@ -13,6 +13,7 @@
 "  metrics                 what Prometheus reads\n" \
 "  exporter ...            hand the metrics to node_exporter, or to a socket\n" \
 "  follow NAME             keep the namespace of that name bound\n" \
+"  oci-hook                for runtimes of containers, by annotations\n" \
 "\n" \
 "NS is the name of ip-netns(8) or of a container, a PID, an inode or a path. To\n" \
 "say which: netns:NAME, pid:PID, inode:NUMBER, path:PATH, docker:NAME,\n" \
@@ -159,3 +160,22 @@
 "followed over its restarts.\n" \
 "\n" \
 "  --instance     NAME is escaped as in the name of a unit of systemd\n"
+
+#define USAGE_OCI_HOOK \
+"usage: nsgate oci-hook [createRuntime|poststop]\n" \
+"\n" \
+"Runtimes of containers call this with the state of a container on the standard\n" \
+"input, before its first process runs and after its last. It binds the namespace of\n" \
+"a container that has one of these annotations, and releases it:\n" \
+"\n" \
+"  nsgate.bind=1                  only bind it\n" \
+"  nsgate.gate=accept|drop        and nsgate.except=EXPR, nsgate.loopback=1,\n" \
+"                                 nsgate.log=GROUP, as 'nsgate gate' has them\n" \
+"  nsgate.in=RATE, nsgate.out=RATE, nsgate.burst-in=SIZE, nsgate.burst-out=SIZE,\n" \
+"  nsgate.quota-in=SIZE, nsgate.quota-out=SIZE\n" \
+"                                 as 'nsgate limit' has them\n" \
+"  nsgate.dry-run=1               drop nothing, only count\n" \
+"\n" \
+"  podman run --annotation nsgate.in=100mbit ...\n" \
+"\n" \
+"A bad one stops the start. The final figures go to the journal.\n"
