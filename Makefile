@@ -6,6 +6,8 @@
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 PREFIX ?= /usr/local
+# Where runtimes look for plugins of CNI: a distribution's, or those of others.
+CNI_BIN ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/cni,/opt/cni/bin)
 export INSTALL_MOD_PATH ?= $(DESTDIR)
 
 .PHONY: all tools clean modules_install install install-command dkms-install dkms-uninstall deb
@@ -23,18 +25,23 @@ modules_install: all
 
 install: modules_install install-command
 
-# The command, and what belongs to it: no kernel has a say in that.
+# The command, the plugin of CNI, and what belongs to them: no kernel has a say in that.
 tools:
 	+$(MAKE) --no-print-directory -C tools
 
 install-command: tools
 	install -D -m 755 build/tools/nsgate $(DESTDIR)$(PREFIX)/sbin/nsgate
-	install -D -m 644 man/nsgate.8 $(DESTDIR)$(PREFIX)/share/man/man8/nsgate.8
+	install -D -m 755 build/tools/nsgate-cni $(DESTDIR)$(CNI_BIN)/nsgate-cni
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/nsgate.8 man/nsgate-cni.8
+	install -d $(DESTDIR)$(PREFIX)/share/containers/oci/hooks.d
+	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' contrib/nsgate.hook.json \
+		>$(DESTDIR)$(PREFIX)/share/containers/oci/hooks.d/nsgate.json
 	install -D -m 644 contrib/nsgate.bash-completion \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/nsgate
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/nsgate \
-		contrib/nsgate.rules.yml contrib/nsgate.dashboard.json
+		contrib/nsgate.rules.yml contrib/nsgate.dashboard.json \
+		contrib/nsgate.fleet.yml contrib/nsgate.fleet.json
 
 clean:
 	rm -rf build
@@ -104,7 +111,8 @@ help:
 	@echo '                        command nsgate with its manual page and units'
 	@echo '  make modules_install  the module only'
 	@echo '  make install-command  the command only'
-	@echo '                        PREFIX is /usr/local if not said, DESTDIR nothing'
+	@echo '                        PREFIX is /usr/local if not said, DESTDIR nothing;'
+	@echo '                        CNI_BIN is where the plugin of CNI goes'
 	@echo '  make dkms-install     have DKMS build and install it, for this kernel and'
 	@echo '                        those to come'
 	@echo '  make dkms-uninstall   take it away from DKMS'

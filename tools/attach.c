@@ -15,7 +15,9 @@
 #include "show.h"
 
 /* The number of the initial user namespace, which the kernel's ABI fixes. */
+#ifndef INITIAL_USERNS
 #define INITIAL_USERNS 0xeffffffdu
+#endif
 
 static const char *const kinds[] = { "oci", "cni" };
 

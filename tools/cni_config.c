@@ -117,8 +117,8 @@ static void check_keys(json_t *object)
 			if (!strcmp(key, own_keys[i]) || !looks_like(key, own_keys[i]))
 				continue;
 			details = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-			cni_fail(CNI_UNSUPPORTED_FIELD, details ? details : "",
-				 "there is no key %s, only %s: %s", key, own_keys[i],
+			cni_fail(CNI_UNSUPPORTED_FIELD, own_keys[i],
+				 "unsupported field %s: %s, where this may be meant", key,
 				 details ? details : "");
 		}
 	}

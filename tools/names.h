@@ -12,7 +12,10 @@
 #include "runtime.h"
 
 #define NETNS_DIRECTORY "/run/netns"
+/* Tests may have it elsewhere. */
+#ifndef RUN_DIRECTORY
 #define RUN_DIRECTORY "/run/nsgate"
+#endif
 
 /* All names that there are now, by inode. */
 struct name {

@@ -131,17 +131,30 @@ static void read_annotations(struct wanted *wanted, json_t *state)
 	check_wanted(wanted);
 }
 
-/* Of what goes on from before a restart: the tenant may restart it as he likes. */
-static void use_on(struct limit_options *limit, struct attachment *attachment)
+static void use(struct limit_side_options *side, uint64_t before, uint64_t now)
 {
+	side->used = before > now ? before : now;
+	side->has_used = true;
+}
+
+/* A quota goes on from before a restart, as the tenant may restart it as he likes; and
+ * where others of its namespace went on, from what they have used.
+ */
+static void use_on(struct limit_options *limit, struct attachment *attachment,
+		   const struct ns *ns)
+{
+	struct target target = { };
 	struct attachment before;
 
 	if (!attach_read(&before, attachment->kind, attachment->id))
 		return;
-	limit->in.used = before.used_in;
-	limit->out.used = before.used_out;
-	limit->in.has_used = !before.inode;
-	limit->out.has_used = !before.inode;
+	if (!before.inode) {
+		if (ns->bound)
+			target_read_same(&target, ns->inode, ns->cookie, READ_LIMIT);
+		use(&limit->in, before.used_in, target.limit.in.used);
+		use(&limit->out, before.used_out, target.limit.out.used);
+		target_free(&target);
+	}
 	attach_free(&before);
 }
 
@@ -209,7 +222,7 @@ static void start(json_t *state, const char *id)
 	kernel_check(command_name);
 	attach_lock();
 	find_namespace(&ns, state);
-	use_on(&wanted.limit, &attachment);
+	use_on(&wanted.limit, &attachment, &ns);
 	limit = limit_text(&wanted.limit);
 	attach(&attachment, &ns, limit);
 	name_container(&ns, id);
