@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154,SC2034
+#
+# Containers of podman with annotations, for guest, and the networks that they have.
+#
+#   container ---- macvlan or ipvlan of up0 ---- up0 of the host ---- up1 of world, 10.9.5.1
+#   container ---- veth, bridge cni0 of the host, 10.9.6.1
+
+# What podman runs: programs of this machine, with their libraries.
+make_tools_box()
+{
+	local program library
+
+	[[ ! -e /var/tmp/box/bin/iperf3 ]] || return 0
+	make_box
+	for program in iperf3 ping; do
+		cp -L "$(type -P $program)" /var/tmp/box/bin/
+		for library in $(ldd "$(type -P $program)" | grep -oE '/[^ ]+'); do
+			install -D "$library" "/var/tmp/box$library"
+		done
+	done
+}
+
+# network NAME TYPE MEMBER...: a list of plugins, whose first has an address to give.
+network()
+{
+	local name=$1 first=$2 subnet=$3 others=${4-}
+
+	cat >"/etc/cni/net.d/$name.conflist" <<-END
+		{"cniVersion": "0.4.0", "name": "$name", "plugins": [{$first,
+		"ipam": {"type": "host-local", "ranges": [[{"subnet": "$subnet.0/24", "rangeStart": "$subnet.10", "gateway": "$subnet.1"}]]}}$others]}
+	END
+}
+
+macvlan='"type": "macvlan", "master": "up0", "mode": "bridge"'
+ipvlan='"type": "ipvlan", "master": "up0", "mode": "l2"'
+bridge='"type": "bridge", "bridge": "cni0", "isGateway": true'
+
+# The host's namespace is where the bridge is, and world what lies behind its device.
+make_networks()
+{
+	[[ ! -e /etc/cni/net.d/mv.conflist ]] || return 0
+	make_tools_box
+	ip netns add world
+	NS_LIST+=(world)
+	NS_INODES+=("$(ns_inode world)")
+	ip link add up0 type veth peer name up1 netns world
+	ip link set up0 up
+	ip -n world -batch - <<-END
+		link set lo up
+		addr add 10.9.5.1/24 dev up1
+		link set up1 up
+	END
+	mkdir -p /etc/cni/net.d /etc/containers
+	network mv "$macvlan" 10.9.5
+	network iv "$ipvlan" 10.9.5
+	network br "$bridge" 10.9.6
+	printf '[network]\nnetwork_backend = "cni"\n' >/etc/containers/containers.conf
+	cat >/etc/containers/storage.conf <<-END
+		[storage]
+		driver = "vfs"
+		runroot = "/run/containers/storage"
+		graphroot = "/var/lib/containers/storage"
+	END
+	ip netns exec world iperf3 -s -D
+	iperf3 -s -D
+}
+
+# pod NAME NETWORK [OPTION...] -- COMMAND...: a container that runs the command.
+pod()
+{
+	local name=$1 net=$2
+	local -a options=()
+	shift 2
+
+	while [[ $1 != -- ]]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	timeout 600 podman run -q --name "$name" --network "$net" --cgroups disabled --security-opt label=disable \
+		"${options[@]}" --rootfs /var/tmp/box "$@" 2>&1
+}
+
+pod_inode()
+{
+	stat -Lc %i "/proc/$(podman inspect --format '{{.State.Pid}}' "$1")/ns/net"
+}
+
+remove()
+{
+	podman rm -f -t 0 "$@" >/dev/null 2>&1 || true
+}
+
+nothing_is_left()
+{
+	! compgen -G "/run/nsgate/oci/*" >/dev/null || check_err 1 "left: $(ls /run/nsgate/oci)"
+	! compgen -G "/run/nsgate/cni/*" >/dev/null || check_err 1 "left: $(ls /run/nsgate/cni)"
+	check_equal "targets" "" "$(compgen -G "$HOST_VIEW/[0-9]*" || true)"
+}
+
+bad_annotations()
+{
+	local said
+
+	make_networks
+	said=$(pod odd none --annotation nsgate.inn=20mbit -- /bin/sleep 1) && check_err 1 "it starts"
+	[[ $said == *nsgate.inn* ]] || check_err 1 "podman does not name it: $said"
+	echo "# ${said//$'\n'/$'\n# '}"
+	remove odd
+	said=$(pod odd none --annotation nsgate.gate=drop --annotation 'nsgate.except=host and port' -- /bin/sleep 1) &&
+		check_err 1 "it starts"
+	[[ $said == *nsgate.except* ]] || check_err 1 "podman does not name it: $said"
+	remove odd
+	said=$(pod odd host --annotation nsgate.in=20mbit -- /bin/sleep 1) && check_err 1 "it starts on the host"
+	[[ $said == *"no network namespace of its own"* ]] || check_err 1 "podman does not say why: $said"
+	remove odd
+	said=$(pod even none --annotation other=1 -- /bin/sh -c 'echo there') || check_err $? "$said"
+	check_equal "without an annotation" there "$said"
+	remove even
+	nothing_is_left
+	log_test "annotations: podman says which is bad, and starts no such container"
+}
+
+# Bits a second that came over the device, of what iperf3 -J tells of datagrams.
+datagram_rate()
+{
+	jq -r '.end.sum | (.packets - .lost_packets) * (1400 + 42) * 8 / .seconds | floor'
+}
+
+# rate_in CONTAINER SERVER: what it receives of 60 Mbit/s.
+rate_in()
+{
+	podman exec "$1" /bin/iperf3 -J -c "$2" -u -l 1400 -b 60M -R -t 10 | datagram_rate
+}
+
+# check_rate WHAT RATE: 20 Mbit/s within 5 %.
+check_rate()
+{
+	echo "# $1: $2 bit/s"
+	[[ $2 == [0-9]* ]] || check_err 1 "$1: no rate, $2"
+	((19000000 <= ${2:-0} && ${2:-0} <= 21000000)) || check_err 1 "$1: $2 bit/s"
+}
+
+# What root of the container can do about it.
+defy()
+{
+	podman exec "$1" /bin/sh -c '
+		for file in /proc/net/nsgate/*; do echo none >$file; done
+		echo none >/proc/net/nsgate/limit
+		echo -1 >/sys/module/nsgate/parameters/inode
+		echo >/sys/module/nsgate/parameters/inode
+		/bin/busybox ip link set eth0 down
+		/bin/busybox ip link set eth0 up' >/dev/null 2>&1 || true
+}
+
+annotated_rates()
+{
+	local net server inode said
+
+	make_networks
+	for net in mv:10.9.5.1 iv:10.9.5.1 br:10.9.6.1; do
+		server=${net#*:} net=${net%:*}
+		said=$(pod "$net" "$net" -d --privileged --annotation nsgate.in=20mbit -- /bin/sleep 100000) ||
+			{ check_err $? "$said"; continue; }
+		inode=$(pod_inode "$net")
+		is_bound "$inode" || check_err 1 "$net is not bound"
+		try 0 status "podman:$net"
+		[[ $output == "$net, inode $inode"* ]] || check_err 1 "status: $output"
+		check_rate "$net" "$(rate_in "$net" "$server")"
+		defy "$net"
+		check_rate "$net, after its root tried" "$(rate_in "$net" "$server")"
+		podman exec "$net" /bin/iperf3 -J -c "$server" -R -t 10 |
+			jq -r '"# '"$net"', TCP: \(.end.sum_received.bits_per_second | floor) bit/s of payload"'
+		remove "$net"
+		nothing_is_left
+		journalctl -t nsgate -o cat -n 1 | grep -q "has ended: in [1-9]" || check_err 1 "no final figures in the journal"
+	done
+	log_test "annotations: nsgate.in=20mbit with macvlan, ipvlan and veth"
+}
+
+# Tells of each datagram that arrives in world, whatever its port.
+hear()
+{
+	ip netns exec world tcpdump -lnqi up1 'udp and src net 10.9.5.0/24 and dst port 9' 2>/dev/null
+}
+
+first_packets()
+{
+	local i said dropped heard
+
+	make_networks
+	hear >"$tmp/heard" &
+	said=$(pod open mv --rm -- /bin/sh -c 'echo first | /bin/busybox nc -u -w 1 10.9.5.1 9') || check_err $? "$said"
+	busywait "$BUSYWAIT_TIMEOUT" test -s "$tmp/heard" || check_err 1 "without a gate it is not heard"
+	for ((i = 0; i < ROUNDS; i++)); do
+		said=$(pod "shut$i" mv --rm --annotation nsgate.gate=drop -- \
+			/bin/sh -c 'echo first | /bin/busybox nc -u -w 1 10.9.5.1 9; :') || check_err $? "$said"
+		dropped=$(journalctl -t nsgate -o json -n 1 | jq -r .NSGATE_DROPPED_PACKETS)
+		[[ $dropped == [1-9]* ]] || check_err 1 "start $i: dropped $dropped"
+	done
+	end_jobs
+	heard=$(wc -l <"$tmp/heard")
+	check_equal "datagrams heard, of the open one's 1 and of $ROUNDS" 1 "$heard"
+	nothing_is_left
+	log_test "annotations: nsgate.gate=drop, the first packet of $ROUNDS starts"
+}
+
+rootless_annotations()
+{
+	local said
+
+	make_networks
+	id ann >/dev/null 2>&1 || make_ann
+	said=$(cd / && as_ann podman --hooks-dir /usr/share/containers/oci/hooks.d run -q --name nook --network none \
+		--cgroups disabled --security-opt label=disable --log-driver none --annotation nsgate.bind=1 \
+		--rootfs /var/tmp/box /bin/sleep 1 2>&1) && check_err 1 "it starts"
+	[[ $said == *"only root of the host may bind"* ]] || check_err 1 "it does not say why: $said"
+	as_ann podman rm -f -t 0 nook >/dev/null 2>&1 || true
+	nothing_is_left
+	log_test "annotations: a rootless podman is told that root must bind"
+}
