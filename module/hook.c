@@ -920,11 +920,27 @@ egress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 		      READ_ONCE(device->flow));
 }
 
-/* Filters, or a qdisc: what a virtual device has by itself takes no packet. */
+/* The qdiscs ingress and clsact, whether they have filters or not; or programs. */
+static bool has_tc_at_ingress(const struct net_device *dev)
+{
+	const struct netdev_queue *queue = rcu_dereference(dev->ingress_queue);
+
+	return nsgate_has_tcx_ingress(dev) ||
+	       (queue &&
+		rcu_access_pointer(queue->qdisc_sleeping) != &noop_qdisc);
+}
+
+/*
+ * In either direction, for devices of one queue; what a virtual device has by
+ * itself, and before it is up, takes no packet.
+ */
 static bool has_tc(const struct net_device *dev)
 {
-	return nsgate_has_tc_filters(dev) ||
-	       rcu_dereference(netdev_get_tx_queue(dev, 0)->qdisc)->enqueue;
+	const struct netdev_queue *queue = netdev_get_tx_queue(dev, 0);
+	const struct Qdisc *qdisc = rcu_dereference(queue->qdisc_sleeping);
+
+	return has_tc_at_ingress(dev) || nsgate_has_tcx_egress(dev) ||
+	       (qdisc != &noop_qdisc && qdisc->enqueue);
 }
 
 /* Loopback is an edge while tc may lead packets past others by it. */
@@ -1049,7 +1065,7 @@ static bool is_removed(const struct nf_hook_entries *entries, unsigned int i)
 	       nf_hook_entries_get_hook_ops(entries)[i]->pf == NFPROTO_UNSPEC;
 }
 
-/* After so many steps, a survey ends. */
+/* After so many steps, each part of a survey ends. */
 #define SURVEY_STEPS_MAX 4096
 
 /* Counts in @steps, and may end early once there are too many. */
@@ -1100,26 +1116,85 @@ static unsigned int count_before_devices(struct net *net, unsigned int *steps)
 	return before;
 }
 
-void nsgate_hook_survey(struct nsgate_target *target,
-			struct nsgate_survey *survey)
+static void survey_hooks(struct net *net, struct nsgate_survey *survey)
 {
 	unsigned int steps = 0;
-	struct net *net;
 
-	*survey = target->survey;
-	if (survey->at && time_before(jiffies, survey->at + HZ))
-		return;
-	memset(survey, 0, sizeof(*survey));
-	rcu_read_lock();
-	net = rcu_dereference(target->net);
-	if (net) {
-		survey->preceded = count_before_ip(net, &steps);
-		survey->preceded += count_before_devices(net, &steps);
+	survey->preceded.count = count_before_ip(net, &steps);
+	survey->preceded.count += count_before_devices(net, &steps);
+	survey->preceded.is_more = steps > SURVEY_STEPS_MAX;
+}
+
+static void survey_devices(struct net *net, struct nsgate_survey *survey)
+{
+	struct net_device *dev;
+	unsigned int steps = 0;
+
+	for_each_netdev_rcu(net, dev) {
+		if (++steps > SURVEY_STEPS_MAX) {
+			survey->tc.is_more = true;
+			survey->xdp.is_more = true;
+			break;
+		}
+		survey->tc.count += dev->flags & IFF_LOOPBACK ?
+				    has_tc(dev) : has_tc_at_ingress(dev);
+		survey->xdp.count += nsgate_has_xdp(dev);
 	}
-	rcu_read_unlock();
-	survey->is_more = steps > SURVEY_STEPS_MAX;
+}
+
+static void survey_sockets(struct net *net, struct nsgate_survey *survey)
+{
+	const struct hlist_head *sockets = nsgate_xdp_sockets(net);
+	const struct hlist_node *node;
+
+	if (!sockets)
+		return;
+	for (node = rcu_dereference(hlist_first_rcu(sockets)); node;
+	     node = rcu_dereference(hlist_next_rcu(node))) {
+		if (survey->af_xdp.count == SURVEY_STEPS_MAX) {
+			survey->af_xdp.is_more = true;
+			break;
+		}
+		survey->af_xdp.count++;
+	}
+}
+
+static void take_survey(struct nsgate_target *target,
+			struct nsgate_survey *survey)
+{
+	static void (*const parts[])(struct net *net,
+				     struct nsgate_survey *survey) = {
+		survey_hooks, survey_devices, survey_sockets,
+	};
+	struct net *net;
+	int i;
+
+	memset(survey, 0, sizeof(*survey));
+	survey->af_xdp.is_unknown = !NSGATE_KNOWS_XDP_SOCKETS;
+	survey->xdp.is_unknown = !NSGATE_KNOWS_XDP;
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		rcu_read_lock();
+		net = rcu_dereference(target->net);
+		if (net)
+			parts[i](net, survey);
+		rcu_read_unlock();
+		cond_resched();
+	}
 	survey->at = jiffies | 1;
-	target->survey = *survey;
+}
+
+void nsgate_hook_survey(struct nsgate_target *target,
+			struct nsgate_survey *found)
+{
+	spin_lock(&target->survey_lock);
+	*found = target->survey;
+	spin_unlock(&target->survey_lock);
+	if (found->at && time_before(jiffies, found->at + HZ))
+		return;
+	take_survey(target, found);
+	spin_lock(&target->survey_lock);
+	target->survey = *found;
+	spin_unlock(&target->survey_lock);
 }
 
 /* ---- registration ---- */

@@ -14,6 +14,7 @@
 #include <linux/netfilter.h>
 #include <linux/notifier.h>
 #include <linux/refcount.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/u64_stats_sync.h>
 #include <linux/workqueue.h>
@@ -784,15 +785,31 @@ struct nsgate_hook {
 };
 
 /**
- * struct nsgate_survey - what stands around a target's hooks
- * @at: when this was found, in jiffies
- * @preceded: how many hooks of others stand before ours
+ * struct nsgate_finding - a figure of a survey
+ * @count: how many there are
  * @is_more: and there may be more
+ * @is_unknown: this kernel can't tell
+ */
+struct nsgate_finding {
+	unsigned int count;
+	bool is_more;
+	bool is_unknown;
+};
+
+/**
+ * struct nsgate_survey - what stands around a target's hooks, and what goes past
+ * @at: when this was found, in jiffies
+ * @preceded: hooks of others that stand before ours
+ * @tc: devices with something of tc at ingress, or anywhere, if it is loopback
+ * @af_xdp: AF_XDP sockets
+ * @xdp: devices with an XDP program
  */
 struct nsgate_survey {
 	unsigned long at;
-	unsigned int preceded;
-	bool is_more;
+	struct nsgate_finding preceded;
+	struct nsgate_finding tc;
+	struct nsgate_finding af_xdp;
+	struct nsgate_finding xdp;
 };
 
 /**
@@ -815,6 +832,7 @@ struct nsgate_survey {
  * @walk_lock: one walk through the hooks at a time; outside of RTNL
  * @front_work: moves the hooks to the front
  * @survey: the last one; readers may do another one at the same time
+ * @survey_lock: protects @survey, for as long as it takes to copy it
  * @refs: one for its list, one for its hooks, one for each entry of its views
  * @free_work: frees it, a grace period after the last reference was put
  * @net: the namespace; NULL once it dies, or is released; readers under RCU,
@@ -862,6 +880,7 @@ struct nsgate_target {
 	struct mutex walk_lock; /* one walk at a time */
 	struct work_struct front_work;
 	struct nsgate_survey survey;
+	spinlock_t survey_lock; /* protects survey */
 
 	refcount_t refs;
 	struct rcu_work free_work;
@@ -1049,12 +1068,12 @@ void nsgate_hook_move_to_front(struct nsgate_target *target);
 /**
  * nsgate_hook_survey() - tell what stands around a target's hooks
  * @target: the target
- * @survey: filled in; a second old at most
+ * @found: filled in; a second old at most
  *
- * Context: Process context.
+ * Context: Process context, may sleep.
  */
 void nsgate_hook_survey(struct nsgate_target *target,
-			struct nsgate_survey *survey);
+			struct nsgate_survey *found);
 
 /* ---- proc.c: /proc/net/nsgate ---- */
 

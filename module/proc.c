@@ -255,6 +255,16 @@ static void show_policy(struct seq_file *seq,
 	seq_puts(seq, "\n");
 }
 
+static void show_finding(struct seq_file *seq, const char *key,
+			 const struct nsgate_finding *finding)
+{
+	if (finding->is_unknown)
+		seq_printf(seq, "%s -\n", key);
+	else
+		seq_printf(seq, "%s %s%u\n", key, finding->is_more ? ">" : "",
+			   finding->count);
+}
+
 static int state_show(struct seq_file *seq, void *v)
 {
 	struct nsgate_target *target = seq->private;
@@ -292,8 +302,10 @@ static int state_show(struct seq_file *seq, void *v)
 	seq_puts(seq, "\n");
 	seq_printf(seq, "parent %llu\n", target->parent);
 	nsgate_hook_survey(target, &survey);
-	seq_printf(seq, "preceded %s%u\n", survey.is_more ? ">" : "",
-		   survey.preceded);
+	show_finding(seq, "preceded", &survey.preceded);
+	show_finding(seq, "tc", &survey.tc);
+	show_finding(seq, "af_xdp", &survey.af_xdp);
+	show_finding(seq, "xdp", &survey.xdp);
 	return 0;
 }
 

@@ -429,6 +429,7 @@ static struct nsgate_target *target_alloc(struct net *net,
 	target->bound_at = ktime_get_boottime_seconds();
 	target->gone_at = UINT_MAX;
 	refcount_set(&target->refs, 1);
+	spin_lock_init(&target->survey_lock);
 	INIT_LIST_HEAD(&target->kin);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_WORK(&target->unhook_work, target_unhook_work);

@@ -73,23 +73,72 @@ static inline u64 nsgate_net_cookie(const struct net *net)
 #define NF_NETDEV_EGRESS NF_NETDEV_NUMHOOKS
 #endif
 
-/* Whether there is anything of tc at ingress of a device, or at egress by clsact. */
+/* Programs of tc that need no qdisc, new in Linux 6.6. */
 #if IS_ENABLED(CONFIG_NET_XGRESS)
-static inline bool nsgate_has_tc_filters(const struct net_device *dev)
+static inline bool nsgate_has_tcx_ingress(const struct net_device *dev)
 {
-	return rcu_access_pointer(dev->tcx_ingress) ||
-	       rcu_access_pointer(dev->tcx_egress);
+	return rcu_access_pointer(dev->tcx_ingress);
 }
-#elif IS_ENABLED(CONFIG_NET_CLS_ACT)
-static inline bool nsgate_has_tc_filters(const struct net_device *dev)
+
+static inline bool nsgate_has_tcx_egress(const struct net_device *dev)
 {
-	return rcu_access_pointer(dev->miniq_ingress) ||
-	       rcu_access_pointer(dev->miniq_egress);
+	return rcu_access_pointer(dev->tcx_egress);
 }
 #else
-static inline bool nsgate_has_tc_filters(const struct net_device *dev)
+static inline bool nsgate_has_tcx_ingress(const struct net_device *dev)
 {
 	return false;
+}
+
+static inline bool nsgate_has_tcx_egress(const struct net_device *dev)
+{
+	return false;
+}
+#endif
+
+/*
+ * XDP programs of a device.  From Linux 4.8, which was the first to have any, to
+ * 5.8 only the driver knew, which is asked under RTNL.
+ */
+#if defined(NSGATE_HAS_xdp_state) || !defined(NSGATE_HAS_XDP_QUERY_PROG)
+#define NSGATE_KNOWS_XDP true
+#else
+#define NSGATE_KNOWS_XDP false
+#endif
+
+#ifdef NSGATE_HAS_xdp_state
+static inline bool nsgate_has_xdp(const struct net_device *dev)
+{
+	int i;
+
+	for (i = 0; i < __MAX_XDP_MODE; i++) {
+		if (READ_ONCE(dev->xdp_state[i].prog) ||
+		    READ_ONCE(dev->xdp_state[i].link))
+			return true;
+	}
+	return false;
+}
+#else
+static inline bool nsgate_has_xdp(const struct net_device *dev)
+{
+	return false;
+}
+#endif
+
+/* AF_XDP sockets, since Linux 4.18, are in a list since 5.1. */
+#ifdef NSGATE_HAS_netns_xdp
+#define NSGATE_KNOWS_XDP_SOCKETS true
+
+static inline const struct hlist_head *nsgate_xdp_sockets(const struct net *net)
+{
+	return &net->xdp.list;
+}
+#else
+#define NSGATE_KNOWS_XDP_SOCKETS (!IS_ENABLED(CONFIG_XDP_SOCKETS))
+
+static inline const struct hlist_head *nsgate_xdp_sockets(const struct net *net)
+{
+	return NULL;
 }
 #endif
 

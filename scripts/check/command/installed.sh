@@ -49,7 +49,7 @@ rules()
 	local said
 
 	said=$(promtool check rules /usr/share/nsgate/nsgate.rules.yml 2>&1) || check_err $? "$said"
-	[[ $said == *"SUCCESS: 5 rules found"* ]] || check_err 1 "$said"
+	[[ $said == *"SUCCESS: 7 rules found"* ]] || check_err 1 "$said"
 	said=$(promtool check rules /usr/share/nsgate/nsgate.fleet.yml 2>&1) || check_err $? "$said"
 	[[ $said == *"SUCCESS: 8 rules found"* ]] || check_err 1 "$said"
 	said=$(promtool test rules "$top/scripts/check/fleet_test.yml" 2>&1) || check_err $? "$said"
