@@ -26,7 +26,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bitops.h>
-#include <linux/bottom_half.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
@@ -643,30 +642,6 @@ static inline void count_packet(struct flow_entry *entry, unsigned int len,
 	entry->last = now;
 }
 
-/*
- * Keeps all others on this CPU out of its table, which a softirq does by being
- * one. Where softirqs are threads, it takes more.
- */
-static inline bool enter_table(void)
-{
-	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
-		preempt_disable();
-		return true;
-	}
-	if (likely(in_softirq()))
-		return false;
-	local_bh_disable();
-	return true;
-}
-
-static inline void leave_table(bool entered)
-{
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
-		preempt_enable();
-	else if (entered)
-		local_bh_enable();
-}
-
 /* The table to write; KCSAN, if it is there, watches that nobody else does. */
 static __always_inline struct flow_cpu *
 own_table(const struct nsgate_flow *flow)
@@ -700,7 +675,7 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	probe.flags = key.flags;
 	hash = hash_probe(flow, &probe, ipv6);
 
-	entered = enter_table();
+	entered = nsgate_cpu_enter();
 	this = own_table(flow);
 	now = jiffies; /* not before, or who comes in between is ahead of it */
 	write_seqcount_begin(&this->seq);
@@ -710,7 +685,7 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	if (entry)
 		count_packet(entry, skb->len - offset, now);
 	write_seqcount_end(&this->seq);
-	leave_table(entered);
+	nsgate_cpu_leave(entered);
 }
 
 /* Fail for what needs a closer look. */
@@ -773,7 +748,7 @@ static __always_inline bool touch_known(struct nsgate_flow *flow,
 		return false;
 	hash = hash_probe(flow, &probe, ipv6);
 
-	entered = enter_table();
+	entered = nsgate_cpu_enter();
 	this = own_table(flow);
 	entry = find(this, hash & this->mask, tag_of(hash), &probe, ipv6);
 	if (likely(entry)) {
@@ -781,7 +756,7 @@ static __always_inline bool touch_known(struct nsgate_flow *flow,
 		count_packet(entry, skb->len - offset, jiffies);
 		write_seqcount_end(&this->seq);
 	}
-	leave_table(entered);
+	nsgate_cpu_leave(entered);
 	return entry;
 }
 

@@ -192,18 +192,6 @@ static int parse_exception(char *text, struct nsgate_policy *policy,
 	return load_prog(strim(prog), policy, why);
 }
 
-/* Steps over a word of the command, and the blank between it and the next. */
-static bool take_word(char **text, const char *word)
-{
-	size_t len = str_has_prefix(*text, word);
-	char *rest = *text + len;
-
-	if (!len || (*rest && *rest != ' '))
-		return false;
-	*text = *rest ? rest + 1 : rest;
-	return true;
-}
-
 /* "GROUP", and the blank behind it */
 static int parse_log(char **text, struct nsgate_policy *policy,
 		     const char **why)
@@ -212,7 +200,7 @@ static int parse_log(char **text, struct nsgate_policy *policy,
 	int err;
 
 	*why = "log is followed by the number of a group, 0 to 65535";
-	if (parse_number(strsep(text, " "), U16_MAX, &group))
+	if (!*text || parse_number(strsep(text, " "), U16_MAX, &group))
 		return -EINVAL;
 	*why = "this kernel has no nfnetlink_log";
 	err = nsgate_log_enable();
@@ -237,20 +225,20 @@ static int parse_command(char *text, struct nsgate_policy *policy,
 		return -EINVAL;
 
 	*why = GRAMMAR;
-	policy->dry = take_word(&text, "dry");
-	if (take_word(&text, "drop"))
+	policy->dry = nsgate_take_word(&text, "dry");
+	if (nsgate_take_word(&text, "drop"))
 		policy->drop = true;
-	else if (!take_word(&text, "accept"))
+	else if (!nsgate_take_word(&text, "accept"))
 		return -EINVAL;
-	if (!*text)
-		return text[-1] == ' ' ? -EINVAL : 0;
-	if (take_word(&text, "log")) {
+	if (!text)
+		return 0;
+	if (nsgate_take_word(&text, "log")) {
 		err = parse_log(&text, policy, why);
 		if (err || !text)
 			return err;
 		*why = GRAMMAR;
 	}
-	if (!take_word(&text, "except"))
+	if (!nsgate_take_word(&text, "except") || !text)
 		return -EINVAL;
 	return parse_exception(text, policy, why);
 }

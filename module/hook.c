@@ -280,7 +280,7 @@ static bool is_over_limit(const struct nsgate_target *target,
 	const struct nsgate_policy *policy;
 	enum nsgate_direction direction = point == NSGATE_OUT ? NSGATE_OUTWARDS :
 								NSGATE_INWARDS;
-	unsigned int len = skb->len + (point == NSGATE_IN ? ETH_HLEN : 0);
+	unsigned int len = skb->len + nsgate_meter_header(point);
 	struct nsgate_limit_rules *rules;
 
 	rules = rules_of(target);

@@ -19,7 +19,6 @@
  * then on no CPU uses what it holds: each packet adds up what all CPUs have used.
  */
 #include <linux/atomic.h>
-#include <linux/bottom_half.h>
 #include <linux/cpumask.h>
 #include <linux/ctype.h>
 #include <linux/jiffies.h>
@@ -28,7 +27,6 @@
 #include <linux/math64.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
-#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -115,27 +113,6 @@ struct nsgate_limit_rules {
 };
 
 /* ---- the packet path ---- */
-
-/* As in flow.c: keeps all others on this CPU out of its accounts. */
-static bool enter_accounts(void)
-{
-	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
-		preempt_disable();
-		return true;
-	}
-	if (likely(in_softirq()))
-		return false;
-	local_bh_disable();
-	return true;
-}
-
-static void leave_accounts(bool entered)
-{
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
-		preempt_enable();
-	else if (entered)
-		local_bh_enable();
-}
 
 static void set_u64(struct nsgate_limit_cpu *this, u64 *value, u64 to)
 {
@@ -352,7 +329,7 @@ static bool has_quota_left(struct nsgate_limit_rules *rules,
 bool nsgate_limit_charge(struct nsgate_limit_rules *rules,
 			 enum nsgate_direction direction, unsigned int len)
 {
-	bool entered = enter_accounts();
+	bool entered = nsgate_cpu_enter();
 	struct nsgate_limit_cpu *this = this_cpu_ptr(rules->cpu);
 	u64 *used = &this->accounts[direction].used;
 	bool passes = has_rate_left(rules, direction, this) &&
@@ -360,14 +337,14 @@ bool nsgate_limit_charge(struct nsgate_limit_rules *rules,
 
 	if (likely(passes))
 		set_u64(this, used, *used + len);
-	leave_accounts(entered);
+	nsgate_cpu_leave(entered);
 	return passes;
 }
 
 bool nsgate_limit_spare(struct nsgate_limit_rules *rules,
 			enum nsgate_direction direction, unsigned int len)
 {
-	bool entered = enter_accounts();
+	bool entered = nsgate_cpu_enter();
 	struct nsgate_limit_cpu *this = this_cpu_ptr(rules->cpu);
 	u64 *used = &this->accounts[direction].used;
 	bool spared;
@@ -381,14 +358,14 @@ bool nsgate_limit_spare(struct nsgate_limit_rules *rules,
 		this->spared++;
 		set_u64(this, used, *used + len);
 	}
-	leave_accounts(entered);
+	nsgate_cpu_leave(entered);
 	return spared;
 }
 
 bool nsgate_limit_refuse(struct nsgate_limit_rules *rules,
 			 enum nsgate_direction direction, unsigned int len)
 {
-	bool entered = enter_accounts();
+	bool entered = nsgate_cpu_enter();
 	struct nsgate_limit_cpu *this = this_cpu_ptr(rules->cpu);
 	struct account *account = &this->accounts[direction];
 
@@ -399,23 +376,11 @@ bool nsgate_limit_refuse(struct nsgate_limit_rules *rules,
 		set_u64(this, &account->used, account->used + len);
 		account->rate_until += len;
 	}
-	leave_accounts(entered);
+	nsgate_cpu_leave(entered);
 	return !rules->dry;
 }
 
 /* ---- the text of a limit ---- */
-
-/* The next word, if it is this one. */
-static bool take_word(char **text, const char *word)
-{
-	size_t len = strlen(word);
-
-	if (!*text || strncmp(*text, word, len) ||
-	    ((*text)[len] && (*text)[len] != ' '))
-		return false;
-	strsep(text, " ");
-	return true;
-}
 
 static int take_bytes(char **text, u64 least, u64 most, u64 *bytes)
 {
@@ -435,7 +400,7 @@ static int parse_rate(char **text, struct rule *rule, const char **why)
 		return -EINVAL;
 	rule->burst = max_t(u64, rule->rate / 20, BURST_MIN);
 	*why = "a burst is a number of bytes from 1";
-	if (take_word(text, "burst"))
+	if (nsgate_take_word(text, "burst"))
 		return take_bytes(text, 1, U64_MAX, &rule->burst);
 	return 0;
 }
@@ -446,7 +411,7 @@ static int parse_quota(char **text, struct rule *rule, const char **why)
 	*why = "a quota, and what is used of it, is a number of bytes";
 	if (take_bytes(text, 0, U64_MAX, &rule->quota))
 		return -EINVAL;
-	rule->sets_used = take_word(text, "used");
+	rule->sets_used = nsgate_take_word(text, "used");
 	if (rule->sets_used)
 		return take_bytes(text, 0, U64_MAX, &rule->used);
 	return 0;
@@ -460,12 +425,12 @@ static int parse_rule(char **text, struct rule *rule, const char **why)
 	*why = "a direction is given once";
 	if (rule->rate || rule->has_quota)
 		return -EINVAL;
-	if (take_word(text, "rate")) {
+	if (nsgate_take_word(text, "rate")) {
 		err = parse_rate(text, rule, why);
 		if (err)
 			return err;
 	}
-	if (take_word(text, "quota")) {
+	if (nsgate_take_word(text, "quota")) {
 		err = parse_quota(text, rule, why);
 		if (err)
 			return err;
@@ -480,12 +445,12 @@ static int parse_rules(char *text, struct nsgate_limit_rules *rules,
 	enum nsgate_direction direction;
 	int err;
 
-	rules->dry = take_word(&text, "dry");
+	rules->dry = nsgate_take_word(&text, "dry");
 	do {
 		*why = "a limit is none, or [dry] in or out with a rate, a quota, or both";
-		if (take_word(&text, "in"))
+		if (nsgate_take_word(&text, "in"))
 			direction = NSGATE_INWARDS;
-		else if (take_word(&text, "out"))
+		else if (nsgate_take_word(&text, "out"))
 			direction = NSGATE_OUTWARDS;
 		else
 			return -EINVAL;

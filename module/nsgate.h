@@ -7,14 +7,18 @@
 #define NSGATE_H
 
 #include <linux/bits.h>
+#include <linux/bottom_half.h>
+#include <linux/if_ether.h>
 #include <linux/in6.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/netfilter.h>
 #include <linux/notifier.h>
+#include <linux/preempt.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/types.h>
 #include <linux/u64_stats_sync.h>
 #include <linux/workqueue.h>
@@ -24,6 +28,61 @@
 #include "compat/compat.h"
 
 struct nsgate_entry;
+
+/* ---- helpers that several files have ---- */
+
+/**
+ * nsgate_cpu_enter() - keep all others on this CPU out of what packets write
+ *
+ * A softirq does so by being one. Where softirqs are threads, it takes more.
+ *
+ * Context: Any but hard interrupt.
+ * Return: what nsgate_cpu_leave() is to be told.
+ */
+static inline bool nsgate_cpu_enter(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		preempt_disable();
+		return true;
+	}
+	if (likely(in_softirq()))
+		return false;
+	local_bh_disable();
+	return true;
+}
+
+/**
+ * nsgate_cpu_leave() - let others in again
+ * @entered: what nsgate_cpu_enter() said
+ *
+ * Context: Any but hard interrupt.
+ */
+static inline void nsgate_cpu_leave(bool entered)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_enable();
+	else if (entered)
+		local_bh_enable();
+}
+
+/**
+ * nsgate_take_word() - take the next word of a command, if it is this one
+ * @text: the rest of the command, or NULL at its end; what follows the word and
+ *	one blank, or NULL, if it is taken
+ * @word: the word
+ *
+ * Return: whether it is.
+ */
+static inline bool nsgate_take_word(char **text, const char *word)
+{
+	size_t len = strlen(word);
+
+	if (!*text || strncmp(*text, word, len) ||
+	    ((*text)[len] && (*text)[len] != ' '))
+		return false;
+	strsep(text, " ");
+	return true;
+}
 
 /* ---- meter.c: per-CPU counters ---- */
 
@@ -210,6 +269,17 @@ void nsgate_meter_drop(struct nsgate_meter __percpu *meter,
  */
 void nsgate_meter_judge(struct nsgate_meter __percpu *meter,
 			enum nsgate_judged judged, unsigned int len);
+
+/**
+ * nsgate_meter_header() - what in and out count of a packet besides its length
+ * @point: where it was counted
+ *
+ * Return: the length in bytes of a header that the hook doesn't see.
+ */
+static inline unsigned int nsgate_meter_header(enum nsgate_point point)
+{
+	return point == NSGATE_IN ? ETH_HLEN : 0;
+}
 
 /**
  * struct nsgate_sum - what all CPUs counted of a class at a point

@@ -15,7 +15,6 @@
 #include <linux/capability.h>
 #include <linux/completion.h>
 #include <linux/filter.h>
-#include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
@@ -337,7 +336,7 @@ static const struct row {
 	const char *const *protos;
 	u8 points[3];
 	u8 nr_points;
-	bool with_header; /* counts the header of NSGATE_IN, which IP doesn't see */
+	bool with_header; /* counts nsgate_meter_header() */
 } rows[] = {
 	POINT_ROW("prerouting ipv4", NF_INET_PRE_ROUTING, 0),
 	POINT_ROW("prerouting ipv6", NF_INET_PRE_ROUTING, 1),
@@ -393,8 +392,8 @@ static void sum_row(const struct row *row,
 
 	memset(sum, 0, NSGATE_PROTOS * sizeof(*sum));
 	for (i = 0; i < row->nr_points; i++) {
-		header = row->with_header && row->points[i] == NSGATE_IN ?
-			 ETH_HLEN : 0;
+		header = row->with_header ?
+			 nsgate_meter_header(row->points[i]) : 0;
 		nsgate_meter_sum(meter, row->points[i], one);
 		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
 			add_count(&sum[proto].seen, &one[proto].seen, header);
