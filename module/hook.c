@@ -178,6 +178,24 @@ static unsigned int drop_packet(const struct nsgate_target *target,
 	return NF_DROP;
 }
 
+/*
+ * What a limit drops on its way out is lost as it would be on a wire.  A sender
+ * that is told of it takes it for a full queue of this machine: TCP keeps the packet
+ * for later, and if it has nothing else under way, tries again after 200 ms at
+ * the earliest, by when most bursts have long been full.
+ */
+static unsigned int lose_packet(const struct nsgate_target *target,
+				struct sk_buff *skb, enum nsgate_point point,
+				long class)
+{
+	unsigned int verdict = drop_packet(target, skb, point, class);
+
+	if (point != NSGATE_OUT)
+		return verdict;
+	kfree_skb(skb);
+	return NF_STOLEN;
+}
+
 /* @by: gate or limit */
 static noinline void log_packet(const struct nsgate_target *target,
 				const struct nsgate_policy *policy,
@@ -496,6 +514,7 @@ static noinline unsigned int finish_edge(const struct nsgate_target *target,
 				   judgement))
 			return NF_ACCEPT;
 		drop_ip(target, skb, state);
+		return lose_packet(target, skb, point, frame);
 	}
 	return drop_packet(target, skb, point, frame);
 }
@@ -798,7 +817,7 @@ static noinline unsigned int police_frame(const struct nsgate_target *target,
 	if (!is_edge_point(point) || is_beyond_limits(policy, judgement) ||
 	    !is_over_limit(target, skb, state, point, frame, offset, judgement))
 		return NF_ACCEPT;
-	return drop_packet(target, skb, point, frame);
+	return lose_packet(target, skb, point, frame);
 }
 
 /*
