@@ -849,20 +849,23 @@ err_added:
 	return err;
 }
 
-/* Both families of a hook of IP together. */
-static struct nsgate_count
-sum_both_families(const struct nsgate_target *target, unsigned int hook)
+/* Two points together, of all protocols. */
+static struct nsgate_count sum_points(const struct nsgate_target *target,
+				      enum nsgate_point one,
+				      enum nsgate_point other)
 {
+	const enum nsgate_point points[] = { one, other };
 	struct nsgate_sum sum[NSGATE_PROTOS];
 	struct nsgate_count all = {};
-	int ipv6, proto;
+	int i, proto;
 
-	for (ipv6 = 0; ipv6 <= 1; ipv6++) {
-		nsgate_meter_sum(target->meter, NSGATE_IP_POINT(hook, ipv6),
-				 sum);
+	for (i = 0; i < (one == other ? 1 : 2); i++) {
+		nsgate_meter_sum(target->meter, points[i], sum);
 		for (proto = 0; proto < NSGATE_PROTOS; proto++) {
 			all.packets += sum[proto].seen.packets;
-			all.bytes += sum[proto].seen.bytes;
+			all.bytes += sum[proto].seen.bytes +
+				     sum[proto].seen.packets *
+				     nsgate_meter_header(points[i]);
 		}
 	}
 	return all;
@@ -870,12 +873,15 @@ sum_both_families(const struct nsgate_target *target, unsigned int hook)
 
 static void log_final_totals(const struct nsgate_target *target)
 {
-	struct nsgate_count count[NF_INET_NUMHOOKS];
+	struct nsgate_count count[NF_INET_NUMHOOKS], in, out;
 	int hook;
 
 	for (hook = 0; hook < NF_INET_NUMHOOKS; hook++)
-		count[hook] = sum_both_families(target, hook);
-	pr_info("net:[%u], cookie %llu, is gone; packets/bytes: prerouting %llu/%llu input %llu/%llu forward %llu/%llu output %llu/%llu postrouting %llu/%llu\n",
+		count[hook] = sum_points(target, NSGATE_IP_POINT(hook, 0),
+					 NSGATE_IP_POINT(hook, 1));
+	in = sum_points(target, NSGATE_IN, NSGATE_IN_BARE);
+	out = sum_points(target, NSGATE_OUT, NSGATE_OUT);
+	pr_info("net:[%u], cookie %llu, is gone; packets/bytes: prerouting %llu/%llu input %llu/%llu forward %llu/%llu output %llu/%llu postrouting %llu/%llu in %llu/%llu out %llu/%llu\n",
 		target->inode, target->cookie,
 		count[NF_INET_PRE_ROUTING].packets,
 		count[NF_INET_PRE_ROUTING].bytes,
@@ -886,7 +892,8 @@ static void log_final_totals(const struct nsgate_target *target)
 		count[NF_INET_LOCAL_OUT].packets,
 		count[NF_INET_LOCAL_OUT].bytes,
 		count[NF_INET_POST_ROUTING].packets,
-		count[NF_INET_POST_ROUTING].bytes);
+		count[NF_INET_POST_ROUTING].bytes, in.packets, in.bytes,
+		out.packets, out.bytes);
 }
 
 static int carry_out(const struct inode_request *req)

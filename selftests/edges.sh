@@ -14,118 +14,15 @@
 #   |          fd09:1::1       |           | fd09:1::2            |
 #   +--------------------------+           +----------------------+
 
-# shellcheck source=lib.sh
-source "$(dirname "$(realpath "$0")")/lib.sh"
+# shellcheck source=edges_lib.sh
+source "$(dirname "$(realpath "$0")")/edges_lib.sh"
 
 ALL_TESTS="rows_stand veth_is_edge loopback_is_none vlan_is_none qinq_is_none bridge_is_none
-	bridge_with_netfilter_is_none bond_is_none vrf_is_none macvlan_is_edge
-	ipvlan_is_edge macvlan_above_edge_is_none tunnels_count_twice sides_change
-	own_multicast_is_no_in frames_for_others_are_in flows_are_of_edges
-	forwarded_flows_count_once"
-
-target='' outside='' far=''
-traffic=(ping -q -i 0.01 -c 5 -s 300 -W 5)
-
-# ---- the target and its devices ----
-
-# A new target, in which there is nothing yet but loopback.
-new_target()
-{
-	[[ ! $target ]] || cleanup_ns "$target" "$outside"
-	setup_ns target outside
-	dir=$HOST_VIEW/$(ns_inode "$target")
-	write_inode "$(ns_inode "$target")"
-}
-
-# veth N...: pairs vN in the target and pN outside, up.
-veth()
-{
-	local n
-
-	for n; do
-		ip -n "$target" link add "v$n" type veth peer name "p$n" netns "$outside"
-		ip -n "$outside" link set "p$n" up
-		ip -n "$target" link set "v$n" up
-	done
-}
-
-# ip_of NAMESPACE DEVICE LAST: an address of each family.
-address()
-{
-	ip -n "$1" address add "10.9.1.$3/24" dev "$2"
-	ip -n "$1" address add "fd09:1::$3/64" nodad dev "$2"
-	ip -n "$1" link set "$2" up
-}
-
-exchange()
-{
-	in_ns "$target" "${traffic[@]}" 10.9.1.2 >/dev/null || check_err $? "10.9.1.2 is reached"
-	in_ns "$target" "${traffic[@]}" fd09:1::2 >/dev/null || check_err $? "fd09:1::2 is reached"
-	in_ns "$outside" "${traffic[@]}" 10.9.1.1 >/dev/null || check_err $? "10.9.1.1 is reached"
-}
-
-# ---- what is compared ----
-
-row()
-{
-	awk -v hook="$1" '$1 == hook && $3 == "all" { print $4, $5 }' "$dir/stats"
-}
-
-
-
-# sum HEADER NAMESPACE DEVICE rx|tx ...: several of these; HEADER bytes more for
-# each packet.
-sum()
-{
-	local packets=0 bytes=0 p b
-
-	while (($#)); do
-		read -r p b < <(ip -n "$2" -s -s -j link show dev "$3" | python3 -c "
-import json, sys
-stats = json.load(sys.stdin)[0]['stats64']['$4']
-print(stats['packets'], stats['bytes'])")
-		packets=$((packets + p))
-		bytes=$((bytes + b + p * $1))
-		shift 4
-	done
-	echo "$packets $bytes"
-}
-
-# same ROW SUM...: whether they are the same now; says both.
-same()
-{
-	local row one other
-	row=$1
-	shift
-
-	one=$(row "$row")
-	other=$(sum "$@")
-	echo "$row: $one, devices: $other"
-	[[ $one == "$other" ]]
-}
-
-# Frames may be under way: they are the same soon, and not by chance.
-check_same()
-{
-	local said
-
-	said=$(busywait 10000 same "$@") || check_err 1 "$said"
-	[[ $(row "$1") != "0 0" ]] || check_err 1 "$1 has nothing"
-}
-
-# What the ends outside sent came in, and what they received went out.
-check_ends()
-{
-	local end
-	local -a in=() out=()
-
-	for end; do
-		in+=(0 "$outside" "$end" tx)
-		out+=(0 "$outside" "$end" rx)
-	done
-	check_same in "${in[@]}"
-	[[ ! $egress ]] || check_same out "${out[@]}"
-}
+	bridge_with_netfilter_is_none bond_is_none team_is_none vrf_is_none macvlan_is_edge
+	ipvlan_is_edge macvlan_above_edge_is_none tunnels_count_twice wireguard_counts_twice
+	tun_is_edge sides_change own_multicast_is_no_in frames_for_others_are_in
+	flows_are_of_edges forwarded_flows_count_once flowtable_hides_nothing
+	last_figures_are_logged"
 
 # ---- devices ----
 
@@ -258,6 +155,35 @@ bond_is_none()
 	fi
 }
 
+# A team does nothing until it is told how to share, by a way of netlink of its own.
+team_is_none()
+{
+	local ns
+
+	if ! command -v teamnl >/dev/null || ! ip -n "$outside" link add try type team 2>/dev/null; then
+		log_test_skip "a team is none" "no teams"
+		return
+	fi
+	ip -n "$outside" link del try
+	new_target
+	veth 0
+	for ns in "$target" "$outside"; do
+		ip -n "$ns" link add agg type team
+		in_ns "$ns" teamnl agg setoption mode roundrobin
+	done
+	ip -n "$target" link set v0 down
+	ip -n "$target" link set v0 master agg
+	ip -n "$target" link set v0 up
+	ip -n "$outside" link set p0 down
+	ip -n "$outside" link set p0 master agg
+	ip -n "$outside" link set p0 up
+	address "$target" agg 1
+	address "$outside" agg 2
+	exchange
+	check_ends p0
+	log_test "a team is none"
+}
+
 vrf_is_none()
 {
 	new_target
@@ -365,6 +291,58 @@ tunnels_count_twice()
 	fi
 }
 
+wireguard_counts_twice()
+{
+	local ns n
+	local -A keys
+
+	new_target
+	veth 0
+	ip -n "$target" address add 10.9.7.1/24 dev v0
+	ip -n "$outside" address add 10.9.7.2/24 dev p0
+	if ! command -v wg >/dev/null || ! ip -n "$target" link add tun type wireguard 2>/dev/null; then
+		log_test_skip "wireguard counts, and what carries it" "no wireguard"
+		return
+	fi
+	ip -n "$outside" link add tun type wireguard
+	for n in 1 2; do
+		wg genkey >"$tmp/$n"
+		keys[$n]=$(wg pubkey <"$tmp/$n")
+	done
+	for n in 1 2; do
+		ns=$([[ $n == 1 ]] && echo "$target" || echo "$outside")
+		in_ns "$ns" wg set tun private-key "$tmp/$n" listen-port 5182 peer "${keys[$((3 - n))]}" \
+			allowed-ips 0.0.0.0/0 endpoint 10.9.7.$((3 - n)):5182
+		ip -n "$ns" address add "10.9.1.$n/24" dev tun
+		ip -n "$ns" link set tun up
+	done
+	in_ns "$target" "${traffic[@]}" 10.9.1.2 >/dev/null || check_err 1 "10.9.1.2 is reached by wireguard"
+	check_same in 0 "$outside" p0 tx 0 "$target" tun rx
+	[[ ! $egress ]] || check_same out 0 "$outside" p0 rx 0 "$outside" tun rx
+	log_test "wireguard counts, and what carries it"
+}
+
+# What a program of the target reads and writes: it came in, and left.
+tun_is_edge()
+{
+	local tunnel
+
+	new_target
+	"${0%/*}/tunnel.py" t0 t1 >"$tmp/tunnel" &
+	tunnel=$!
+	busywait $BUSYWAIT_TIMEOUT grep -q ready "$tmp/tunnel" || die "tunnel.py"
+	ip link set t0 netns "$target"
+	ip link set t1 netns "$outside"
+	address "$target" t0 1
+	address "$outside" t1 2
+	exchange
+	check_same in 0 "$target" t0 rx
+	[[ ! $egress ]] || check_same out 0 "$target" t0 tx
+	kill $tunnel
+	wait $tunnel || :
+	log_test "tun is an edge"
+}
+
 # A device under another one that comes, goes, or is moved to a namespace.
 sides_change()
 {
@@ -469,7 +447,7 @@ flows_are_of_edges()
 	log_test "flows are of edges, loopback has none"
 }
 
-forwarded_flows_count_once()
+make_router()
 {
 	new_target
 	setup_ns far
@@ -484,15 +462,78 @@ forwarded_flows_count_once()
 	ip -n "$far" route add default via 10.9.2.1
 	ip -n "$outside" route add 10.9.2.0/24 via 10.9.1.1
 	in_ns "$target" sysctl -qw net.ipv4.ip_forward=1
+}
+
+forwarded_flows_count_once()
+{
+	make_router
 	in_ns "$outside" "${traffic[@]}" 10.9.2.2 >/dev/null || check_err 1 "10.9.2.2 is reached"
 	check_equal "there" "5 1640" "$(flow ipv4 icmp 10.9.1.2 10.9.2.2)"
 	check_equal "back" "5 1640" "$(flow ipv4 icmp 10.9.2.2 10.9.1.2)"
 	log_test "a forwarded packet counts once"
 }
 
+# What it forwards passes no hook of IP, but the edges.
+flowtable_hides_nothing()
+{
+	local in forwarded
+
+	cleanup_ns "$far"
+	make_router
+	if ! in_ns "$target" nft -f - 2>/dev/null <<-END
+		table inet t {
+			flowtable fast { hook ingress priority 0; devices = { v0, v1 }; }
+			chain forward { type filter hook forward priority 0; ip protocol tcp flow add @fast; }
+		}
+	END
+	then
+		log_test_skip "a flowtable hides nothing" "no flowtables"
+		return
+	fi
+	in_ns "$far" iperf3 -s -1 >/dev/null 2>&1 &
+	busywait $BUSYWAIT_TIMEOUT in_ns "$far" ss -Hltn "sport = 5201" | grep -q 5201 || :
+	in_ns "$outside" iperf3 -c 10.9.2.2 -n 20M >/dev/null || check_err 1 "no transfer"
+	wait $!
+	check_same in 0 "$outside" p0 tx 0 "$far" f0 tx
+	[[ ! $egress ]] || check_same out 0 "$outside" p0 rx 0 "$far" f0 rx
+	read -r in _ < <(row in)
+	forwarded=$(awk '$1 == "forward" && $3 == "tcp" { print $4 }' "$dir/stats")
+	((forwarded < in / 2)) || check_err 1 "$forwarded of $in packets were forwarded by IP"
+	log_test "a flowtable hides nothing: $forwarded of $in packets at forward"
+}
+
+has_died()
+{
+	grep -qx "status gone" "$dir/state"
+}
+
+last_figures_are_logged()
+{
+	local mark inode expected
+
+	inode=$(ns_inode "$target")
+	mark=$(log_mark)
+	cleanup_ns "$target"
+	busywait $BUSYWAIT_TIMEOUT has_died || check_err 1 "it isn't gone"
+	expected=$(awk '($1 == "in" || $1 == "out") && $3 == "all" { printf " %s %s/%s", $1, $4, $5 }' "$dir/stats")
+	# Devices go after the namespace, and then it is told.
+	busywait $BUSYWAIT_TIMEOUT is_logged "$mark" "net:\[$inode\], .* is gone; .*$expected\$" ||
+		check_err 1 "expected$expected, found $(log_since "$mark" | grep "is gone")"
+	target=''
+	cleanup_ns "$outside"
+	log_test "the log has the last figures of in and out"
+}
+
+is_logged()
+{
+	log_since "$1" | grep -q "$2"
+}
+
 checktool "ping -V" "run ping"
 checktool "python3 -c pass" "run python3"
 checktool "nft --version" "run nft"
+checktool "iperf3 --version" "run iperf3"
+setup_tmp
 load_nsgate
 new_target
 egress=$(grep -ow egress "$dir/state" || :)
