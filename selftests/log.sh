@@ -4,7 +4,7 @@
 # Guards: docs/files.md, gate
 #
 # What the gate and the limit of two targets drop is seen by tcpdump on the host,
-# in a group of NFLOG.
+# in a group of NFLOG, and written by ulogd.
 #
 #   one             outside             two
 #   +-------+      +---------+      +-------+
@@ -16,7 +16,7 @@
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
 ALL_TESTS="texts drops_are_logged targets_are_told_apart others_get_nothing dry_run_is_logged
-	limit_is_logged floods_are_cut"
+	limit_is_logged floods_are_cut ulogd_has_them"
 
 one='' two='' outside=''
 
@@ -178,6 +178,60 @@ for i in range(3000):
 	check_equal "logged and not" "$dropped" $((logged + unlogged))
 	((logged >= 100 && logged <= most)) || check_err 1 "$logged logged, at most $most"
 	log_test "of a flood, 100 a second are logged, the others counted"
+}
+
+group_is_taken()
+{
+	grep -q "^ *7 " /proc/net/netfilter/nfnetlink_log
+}
+
+# The daemon that writes NFLOG to a file, in the form of iptables' LOG.
+start_ulogd()
+{
+	local plugins plugin
+
+	plugins=$(compgen -G "/usr/lib/*/ulogd/ulogd_inppkt_NFLOG.so" | head -n 1)
+	{
+		echo "[global]"
+		echo "logfile=\"$tmp/ulogd.log\""
+		for plugin in inppkt_NFLOG raw2packet_BASE filter_IFINDEX filter_IP2STR \
+			filter_PRINTPKT output_LOGEMU; do
+			echo "plugin=\"${plugins%/*}/ulogd_$plugin.so\""
+		done
+		echo "stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOGEMU"
+		printf '[log1]\ngroup=7\n[emu1]\nfile="%s"\nsync=1\n' "$tmp/emu"
+	} >"$tmp/ulogd.conf"
+	: >"$tmp/emu"
+	ulogd -c "$tmp/ulogd.conf" >"$tmp/said" 2>&1 &
+	busywait $BUSYWAIT_TIMEOUT group_is_taken || die "ulogd: $(<"$tmp/said") $(<"$tmp/ulogd.log")"
+}
+
+# emu_has COUNT TEXT: so many lines with the text
+emu_has()
+{
+	(($(grep -c "$2" "$tmp/emu") == $1))
+}
+
+ulogd_has_them()
+{
+	if ! command -v ulogd >/dev/null; then
+		log_test_skip "ulogd has what is dropped" "no ulogd"
+		return
+	fi
+	start_ulogd
+	gate "drop log 7"
+	gate "drop log 7" "$HOST_VIEW/$(ns_inode "$two")"
+	in_ns "$outside" ping -q -c 3 -i 0.1 -W 1 10.9.1.1 >/dev/null || :
+	in_ns "$outside" ping -q -c 4 -i 0.1 -W 1 10.9.2.1 >/dev/null || :
+	gate accept
+	gate accept "$HOST_VIEW/$(ns_inode "$two")"
+	busywait 10000 emu_has 3 "nsgate $(ns_inode "$one") gate .* SRC=10.9.1.2 DST=10.9.1.1 .*PROTO=ICMP" ||
+		check_err 1 "one: $(<"$tmp/emu")"
+	busywait 10000 emu_has 4 "nsgate $(ns_inode "$two") gate .* SRC=10.9.2.2 DST=10.9.2.1 .*PROTO=ICMP" ||
+		check_err 1 "two: $(<"$tmp/emu")"
+	kill %%
+	wait %% || :
+	log_test "ulogd has what is dropped, and in which target"
 }
 
 checktool "tcpdump --version" "run tcpdump"
