@@ -27,6 +27,27 @@ gate()
 	echo "$1" >"/proc/net/nsgate/$(inode_of router)/gate"
 }
 
+limit()
+{
+	echo "$1" >"/proc/net/nsgate/$(inode_of router)/limit"
+}
+
+# police ARGUMENT...: by tc, where limits of nsgate are charged.
+police()
+{
+	local device way
+
+	while read -r device way; do
+		in_ns router tc qdisc add dev "$device" clsact
+		in_ns router tc filter add dev "$device" "$way" matchall \
+			action police "$@" conform-exceed drop/pass
+	done <<-END
+		r ingress
+		t ingress
+		d egress
+	END
+}
+
 # The five hooks of IP, each with a chain of these rules.
 nft_ip()
 {
@@ -104,6 +125,21 @@ case_flows_large() { load "inode=$(inode_of router)" flows=16384; }
 case_gate_accept() { case_meter; gate accept; }
 case_gate_except() { case_meter; gate "accept except $(compile "$excepted")"; }
 case_gate_drop() { case_meter; gate "drop except $(compile 'udp port 9')"; }
+case_gate_host() { case_meter; gate "drop except $(compile 'host 10.2.0.2 and udp port 9')"; }
+# None of these is ever reached.
+case_limit() { case_meter; limit "in rate 1000000000000 out rate 1000000000000"; }
+case_limit_quota() { case_meter; limit "in quota 1000000000000 out quota 1000000000000"; }
+case_limit_none() { case_limit; limit none; }
+case_police() { police rate 100gbit burst 100m; }
+case_nft_limit() { nft_devices "limit rate over 100 gbytes/second drop" "r, t, d" | nft_in router; }
+case_nft_quota() { nft_devices "quota over 1000000 mbytes drop" "r, t, d" | nft_in router; }
+case_nft_host()
+{
+	{
+		nft_ip "policy drop; ip daddr 10.2.0.2 udp dport 9 accept" "${edge_hooks[@]}"
+		nft_devices "policy drop; ip daddr 10.2.0.2 udp dport 9 accept" "r, t, d"
+	} | nft_in router
+}
 
 case_nft_elsewhere_ip() { nft_ip "" "${all_hooks[@]}" | nft_in other; }
 case_nft_elsewhere() { case_nft_elsewhere_ip; nft_devices "" d | nft_in other; }
@@ -163,6 +199,11 @@ clean_up()
 
 	in_ns router nft flush ruleset
 	in_ns other nft flush ruleset
+	if [[ $1 == police ]]; then
+		in_ns router tc qdisc del dev r clsact
+		in_ns router tc qdisc del dev t clsact
+		in_ns router tc qdisc del dev d clsact
+	fi
 	if [[ $1 == iptables ]]; then
 		in_ns router iptables-legacy -t mangle -F
 		in_ns router ip6tables-legacy -t mangle -F
@@ -196,6 +237,14 @@ cases()
 		gate_accept forward sockets forward
 		gate_except forward sockets forward
 		gate_drop forward
+		gate_host forward4 forward4
+		limit forward sockets forward
+		limit_quota forward sockets forward
+		limit_none forward sockets forward
+		police forward sockets forward
+		nft_limit forward sockets forward
+		nft_quota forward sockets forward
+		nft_host forward4 forward4
 		nft_ip forward sockets forward
 		nft_devices forward sockets forward
 		nft forward sockets forward
