@@ -41,8 +41,7 @@ key()
 is()
 {
 	check_reaches "$2" "$1" key "$1"
-	check_equal "own view: $1" "$2" "$(in_ns "$target" awk -v key="$1" '$1 == key { print $2 }' \
-		/proc/net/nsgate/state)"
+	check_equal "own view: $1" "$2" "$(in_ns "$target" sed -n "s/^$1 //p" /proc/net/nsgate/state)"
 }
 
 tc_in()
@@ -68,7 +67,7 @@ end()
 {
 	local pid=$MADE_PID
 
-	exec {MADE[1]}>&-
+	eval "exec ${MADE[1]}>&-"
 	wait "$pid"
 }
 

@@ -7,6 +7,7 @@
 # shellcheck source=lib.sh
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 
+# shellcheck disable=SC2034 # for edges.sh
 target='' outside='' far=''
 traffic=(ping -q -i 0.01 -c 5 -s 300 -W 5)
 

@@ -458,9 +458,9 @@ print(int(json.load(sys.stdin)['end']['sum_received']['bits_per_second'] / 8))"
 # tc's own manual calls for, in turn. TCP's luck differs from run to run.
 tcp_gets_the_rate()
 {
-	local round ours=0 police=0 small=0
+	local ours=0 police=0 small=0
 
-	for round in 1 2 3; do
+	for _ in 1 2 3; do
 		limit "out rate 6250000"
 		ours=$((ours + $(tcp_rate)))
 		limit none
