@@ -200,7 +200,7 @@ static int parse_log(char **text, struct nsgate_policy *policy,
 	int err;
 
 	*why = "log is followed by the number of a group, 0 to 65535";
-	if (!*text || parse_number(strsep(text, " "), U16_MAX, &group))
+	if (parse_number(strsep(text, " "), U16_MAX, &group))
 		return -EINVAL;
 	*why = "this kernel has no nfnetlink_log";
 	err = nsgate_log_enable();

@@ -470,6 +470,9 @@ static int parse_text(char *text, struct nsgate_limit_rules **rules,
 
 	if (len && text[len - 1] == '\n')
 		text[--len] = '\0';
+	*why = "one line, one command";
+	if (strchr(text, '\n'))
+		return -EINVAL;
 	*rules = NULL;
 	if (!strcmp(text, "none"))
 		return 0;

@@ -134,7 +134,8 @@ static char *snapshot(void)
 	add_names(out, VIEW "/*", NULL);
 	add_names(out, VIEW "/*/*", NULL);
 	add_names(out, VIEW "/*/state", "status inode devices");
-	add_names(out, VIEW "/*/gate", "policy except label");
+	add_names(out, VIEW "/*/gate", "policy except log label");
+	add_names(out, VIEW "/*/limit", "mode in_rate in_burst in_quota out_quota");
 	enter(netns);
 	add_names(out, OWN_VIEW "/*", NULL);
 	add_names(out, "/proc/thread-self/net/dev_snmp6/*", NULL);

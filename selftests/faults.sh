@@ -13,7 +13,7 @@
 # shellcheck source=lib.sh
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
-ALL_TESTS="loading binding inheriting replacing releasing writing_gate reading
+ALL_TESTS="loading binding inheriting replacing releasing writing_gate writing_limit reading
 	device_comes device_moves leaks"
 
 # Where memory is short the kernel shows a stack, which may have any name in it,
@@ -182,6 +182,18 @@ writing_gate()
 	bind "$inode"
 	walk_memory "write to the gate" "${gate[@]}"
 	walk_functions "write to the gate" bpf_prog_create:-{12:12,22:22,524:12} -- "${gate[@]}"
+	gate=(write "$HOST_VIEW/$inode/gate" "drop log 7 except $program # label" drop)
+	walk_memory "write to the gate, with a log" "${gate[@]}"
+	walk_functions "write to the gate" nf_logger_find_get:-2:2 -- "${gate[@]}"
+}
+
+writing_limit()
+{
+	local limit=(write "$HOST_VIEW/$inode/limit" "dry in rate 1000 quota 5 out quota 0" none)
+
+	bind "$inode"
+	walk_memory "write to the limit" "${limit[@]}"
+	walk_functions "write to the limit" __alloc_percpu:0:12 -- "${limit[@]}"
 }
 
 reading()
@@ -189,7 +201,7 @@ reading()
 	local file name
 
 	bind "$inode"
-	for file in "$HOST_VIEW/namespaces" "$HOST_VIEW/$inode"/{state,stats,flows,gate} \
+	for file in "$HOST_VIEW/namespaces" "$HOST_VIEW/$inode"/{state,stats,flows,gate,limit} \
 		"/proc/$tenant/net/nsgate"/{state,stats,flows} $INODE_PARAM; do
 		name=${file/#"$HOST_VIEW/$inode"/host}
 		walk_memory "read ${name/#*"$tenant/net/nsgate"/own}" read "$file"

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * usage: fuzz param FILE SEED FIRST COUNT INODE...
- *        fuzz gate FILE SEED FIRST COUNT
+ *        fuzz gate|limit FILE SEED FIRST COUNT
  *        fuzz files FILE SEED FIRST COUNT FILE...
  *        fuzz frames DEVICE SEED FIRST COUNT [FLOWS] <FRAMES
  *
- * Writes COUNT texts to nsgate's parameter or to a gate, does COUNT things to
+ * Writes COUNT texts to nsgate's parameter, a gate or a limit, does COUNT things to
  * files, or sends COUNT frames. What they are depends on SEED and on their
  * number only, beginning with FIRST, so that each can be had again.
  *
  * It knows what must come of each text, by its own reading of the rules: of those
  * for the parameter (INODE... are all that may be bound, and none is), and of those
- * for the gate (which is as after a bind), with the kernel's socket filters for its
- * programs. It ends with 1, and says at which number, when something else comes of
+ * for the gate and the limit (which are as after a bind), with the kernel's socket
+ * filters for programs of a gate. It ends with 1, and says at which number, when something else comes of
  * it. A "-" before FILE: others write, too, so that only errors are looked at.
  *
  * Frames are lines of hexadecimal digits, "#" begins a comment. In FLOWS there
@@ -134,6 +134,7 @@ static const struct {
 } kinds[] = {
 	{ "param", open_text, fuzz_param },
 	{ "gate", open_text, fuzz_gate },
+	{ "limit", open_text, fuzz_limit },
 	{ "files", no_file, fuzz_files },
 	{ "frames", open_device, fuzz_frames },
 };
@@ -150,7 +151,7 @@ int main(int argc, char **argv)
 			break;
 	}
 	if (argc < 6 || kind == ARRAY_SIZE(kinds))
-		errx(2, "usage: fuzz param|gate|files|frames FILE SEED FIRST COUNT ...");
+		errx(2, "usage: fuzz param|gate|limit|files|frames FILE SEED FIRST COUNT ...");
 	if (*file == '-') {
 		alone = false;
 		file++;

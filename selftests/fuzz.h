@@ -56,6 +56,7 @@ int write_text(int fd);
 
 void fuzz_param(int fd);
 void fuzz_gate(int fd);
+void fuzz_limit(int fd);
 int open_device(const char *name);
 void fuzz_frames(int fd);
 

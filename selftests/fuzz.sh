@@ -3,8 +3,8 @@
 #
 # Guards: docs/files.md, Choosing targets
 #
-# Random and almost right texts for the parameter and the gate, odd ways to use
-# the files, and damaged frames. What the kernel must make of each text is known
+# Random and almost right texts for the parameter, the gate and the limit, odd ways to
+# use the files, and damaged frames. What the kernel must make of each text is known
 # by other means, see fuzz.c, and nft counts frames behind nsgate.
 #
 #   outside          target
@@ -20,7 +20,8 @@
 # shellcheck source=lib.sh
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
-ALL_TESTS="parameter gate writers_of_parameter writers_of_gate frames_enter frames_leave"
+ALL_TESTS="parameter gate limit writers_of_parameter writers_of_gate writers_of_limit frames_enter
+	frames_leave"
 
 : "${FUZZ_COUNT:=1000}"
 : "${FUZZ_SEED:=$SRANDOM}"
@@ -43,6 +44,7 @@ setup()
 	local ns0 ns1 ns2 ns3 ns4 ns5
 
 	checktool "nft --version" "find nft"
+	modprobe -q nfnetlink_log || skip "no nfnetlink_log"
 	setup_program fuzz
 	setup_ns ns0 ns1 ns2 ns3 ns4 ns5 target outside
 	mapfile -t inodes < <(ns_inode "$ns0" "$ns1" "$ns2" "$ns3" "$ns4" "$ns5")
@@ -88,6 +90,14 @@ gate()
 	log_test "gate: $FUZZ_COUNT texts"
 }
 
+limit()
+{
+	write_inode ""
+	write_inode "$inode"
+	run_fuzz limit "$HOST_VIEW/$inode/limit" 0 "$FUZZ_COUNT"
+	log_test "limit: $FUZZ_COUNT texts"
+}
+
 # What comes of several writers can't be foretold, but the file stays whole.
 writers_of_parameter()
 {
@@ -121,6 +131,21 @@ writers_of_gate()
 	echo drop >"$file"
 	check_equal "the gate" "policy drop"$'\n'"except none" "$(head -n 2 "$file")"
 	log_test "gate: two writers, and readers of all files"
+}
+
+writers_of_limit()
+{
+	local pids=() file=$HOST_VIEW/$inode/limit
+
+	write_inode "$inode"
+	"$fuzz" limit "-$file" "$FUZZ_SEED" 1000000000 "$FUZZ_COUNT" & pids+=($!)
+	"$fuzz" limit "-$file" "$FUZZ_SEED" 2000000000 "$FUZZ_COUNT" & pids+=($!)
+	"$fuzz" files files "$FUZZ_SEED" 0 "$FUZZ_COUNT" "$HOST_VIEW/$inode"/{state,stats,limit} & pids+=($!)
+	await_fuzz "${pids[@]}"
+	echo "in rate 7" >"$file"
+	check_equal "the limit" "mode on"$'\n'"in_rate 7" "$(head -n 2 "$file")"
+	echo none >"$file"
+	log_test "limit: two writers, and readers of files"
 }
 
 # ---- frames ----

@@ -145,6 +145,8 @@ static void make_command(void)
 	if (one_in(3))
 		add("dry ");
 	add(one_in(2) ? "drop" : "accept");
+	if (one_in(4))
+		add(" log %u", one_in(4) ? number_at_edge() : below(65536));
 	if (!one_in(8)) {
 		add(" except ");
 		add_program();
@@ -167,12 +169,13 @@ static void make_gate(void)
 	if (one_in(4))
 		add("drop except ");
 	add_bytes(size_up_to(one_in(64) ? TEXT_MAX - 64 : 256),
-		  one_in(2) ? NULL : "0123456789,, #\nadrypcxept");
+		  one_in(2) ? NULL : "0123456789,, #\nadrypcxeptlog");
 }
 
 /* The rules once more, without a look at how nsgate does it. */
 static struct {
-	bool malformed, too_long, dry, drop;
+	bool malformed, too_long, dry, drop, log;
+	unsigned int group;
 	char label[LABEL_MAX + 1];
 } gate;
 
@@ -279,6 +282,12 @@ static void judge_gate(void)
 		gate.malformed = true;
 	if (gate.malformed || at == end)
 		return;
+	gate.log = skip(" log ");
+	if (gate.log) {
+		gate.malformed = !read_number(UINT16_MAX, &gate.group);
+		if (gate.malformed || at == end)
+			return;
+	}
 	if (!skip(" except ")) {
 		gate.malformed = true;
 		return;
@@ -312,7 +321,10 @@ static void apply_gate(void)
 	for (i = 0; i < nr_insns; i++)
 		to += sprintf(to, ",%u %u %u %u", insns[i].code, insns[i].jt, insns[i].jf,
 			      insns[i].k);
-	to += sprintf(to, "\nlog none\n");
+	if (gate.log)
+		to += sprintf(to, "\nlog %u\n", gate.group);
+	else
+		to += sprintf(to, "\nlog none\n");
 	if (*gate.label)
 		sprintf(to, "label %s\n", gate.label);
 }
