@@ -361,7 +361,8 @@ static bool make_ipv6_key(struct nsgate_flow_key *key,
 	key->flags |= NSGATE_FLOW_IPV6;
 	if (!read_bytes(&ip, skb, offset, sizeof(ip)) || ip.version != 6)
 		return false;
-	memcpy(key->v6, &ip.saddr, sizeof(key->v6));
+	key->v6[0] = ip.saddr;
+	key->v6[1] = ip.daddr;
 	protocol = ipv6_find_hdr(skb, &transport, -1, &fragoff, NULL);
 	key->protocol = protocol < 0 ? IPPROTO_RAW : protocol;
 	if (protocol >= 0 && !fragoff)
