@@ -19,10 +19,8 @@ source "$(dirname "$(realpath "$0")")/edges_lib.sh"
 
 ALL_TESTS="rows_stand veth_is_edge loopback_is_none vlan_is_none qinq_is_none bridge_is_none
 	bridge_with_netfilter_is_none bond_is_none team_is_none vrf_is_none macvlan_is_edge
-	ipvlan_is_edge macvlan_above_edge_is_none tunnels_count_twice wireguard_counts_twice
-	tun_is_edge sides_change own_multicast_is_no_in frames_for_others_are_in
-	flows_are_of_edges forwarded_flows_count_once flowtable_hides_nothing
-	last_figures_are_logged"
+	ipvlan_is_edge macvlan_above_edge_is_none tunnels_count_twice sides_change own_multicast_is_no_in frames_for_others_are_in
+	flows_are_of_edges forwarded_flows_count_once"
 
 # ---- devices ----
 
