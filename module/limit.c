@@ -193,7 +193,7 @@ static s64 cut_level(const struct nsgate_limit_rules *rules,
  * portion may be nothing: then one packet passes, and is owed.
  *
  * Others must never see too little of what is held: they see that this CPU draws
- * before they can see what it took.
+ * before they can see what it took, and look at what it took first.
  */
 static noinline bool draw_rate(const struct nsgate_limit_rules *rules,
 			       enum nsgate_direction direction,
@@ -213,6 +213,8 @@ static noinline bool draw_rate(const struct nsgate_limit_rules *rules,
 	held = account->rate_until - account->used;
 	debt = max_t(s64, -held, 0);
 	do {
+		/* Pairs with the exchange of other CPUs. */
+		smp_rmb();
 		/* The bucket may be that much fuller where something is owed. */
 		level = level_of(given, taken) - debt;
 		level = cut_level(rules, direction, level, portion);
@@ -575,6 +577,7 @@ static void forgive_debt(struct nsgate_limit_pool *pool, const struct rule *rule
 
 static int alloc_accounts(struct nsgate_limit *limit)
 {
+	struct nsgate_limit_cpu __percpu *accounts;
 	int cpu;
 
 	if (limit->cpu)
@@ -583,14 +586,16 @@ static int alloc_accounts(struct nsgate_limit *limit)
 			       GFP_KERNEL);
 	if (!limit->pools)
 		return -ENOMEM;
-	limit->cpu = alloc_percpu(struct nsgate_limit_cpu);
-	if (!limit->cpu) {
+	accounts = alloc_percpu(struct nsgate_limit_cpu);
+	if (!accounts) {
 		kfree(limit->pools);
 		limit->pools = NULL;
 		return -ENOMEM;
 	}
 	for_each_possible_cpu(cpu)
-		u64_stats_init(&per_cpu_ptr(limit->cpu, cpu)->syncp);
+		u64_stats_init(&per_cpu_ptr(accounts, cpu)->syncp);
+	/* Pairs with read_direction(). */
+	smp_store_release(&limit->cpu, accounts);
 	return 0;
 }
 
@@ -736,13 +741,18 @@ static void read_direction(const struct nsgate_limit *limit,
 			   enum nsgate_direction direction,
 			   struct nsgate_limit_figures *figures)
 {
+	const struct nsgate_limit_cpu __percpu *accounts;
 	int cpu;
 
-	/* Accounts came before rules, and stay. */
-	if (!READ_ONCE(limit->cpu))
+	/*
+	 * Accounts came before rules, and stay.  Pairs with alloc_accounts(): what is
+	 * reached by the pointer is read after it.
+	 */
+	accounts = READ_ONCE(limit->cpu);
+	if (!accounts)
 		return;
 	for_each_possible_cpu(cpu)
-		read_over(per_cpu_ptr(limit->cpu, cpu), direction,
+		read_over(per_cpu_ptr(accounts, cpu), direction,
 			  &figures->over);
 	if (!rules)
 		return;
@@ -750,7 +760,7 @@ static void read_direction(const struct nsgate_limit *limit,
 	figures->burst = rules->rules[direction].burst;
 	figures->has_quota = rules->rules[direction].has_quota;
 	figures->quota = rules->rules[direction].quota;
-	figures->used = used_by_all(limit->cpu, direction) -
+	figures->used = used_by_all(accounts, direction) -
 			rules->rules[direction].used_base;
 }
 
