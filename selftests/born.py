@@ -26,7 +26,7 @@ import sys
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
-CLONE = {"x86_64": 56, "aarch64": 220}
+CLONE = {"x86_64": 56, "aarch64": 220, "i686": 120, "armv7l": 120, "s390x": 120}
 
 libc = ctypes.CDLL(None, use_errno=True)
 held = []
@@ -62,8 +62,10 @@ def by_unshare():
 
 def by_clone():
     parent = inode()
-    child = check(libc.syscall(CLONE[platform.machine()],
-                               CLONE_NEWNET | signal.SIGCHLD, 0, 0, 0, 0))
+    flags, stack = CLONE_NEWNET | signal.SIGCHLD, 0
+    if platform.machine() == "s390x":  # it has them the other way round
+        flags, stack = stack, flags
+    child = check(libc.syscall(CLONE[platform.machine()], flags, stack, 0, 0, 0))
     if not child:
         tell(inode(), parent)
         sys.stdin.read()

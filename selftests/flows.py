@@ -21,11 +21,11 @@ OTHERHOST, OUTGOING = 3, 4  # who a packet is for
 
 def read_packets(file):
     """Yields whom each packet is for, its protocol, and itself."""
-    magic, _, _, _, _, _, link_type = struct.unpack("<IHHIIII", file.read(24))
+    magic, _, _, _, _, _, link_type = struct.unpack("=IHHIIII", file.read(24))
     assert magic == 0xa1b2c3d4 and link_type == 276, "not what was asked of tcpdump"
     # The last packet may not be all there yet.
     while len(header := file.read(16)) == 16:
-        length = struct.unpack("<8xII", header)[0]
+        length = struct.unpack("=8xII", header)[0]
         packet = file.read(length)
         if len(packet) < length:
             return

@@ -61,7 +61,7 @@ static void use(int i)
 	struct iovec vec[4];
 	struct pollfd poller = { .fd = fds[i], .events = POLLIN | POLLOUT };
 	unsigned int n = size_up_to(sizeof(buffer)), j;
-	off_t at = one_in(2) ? below(5000) : (off_t)number_at_edge();
+	off_t at = one_in(2) ? (off_t)below(5000) : (off_t)number_at_edge();
 	void *map;
 
 	switch (below(10)) {

@@ -475,7 +475,7 @@ def send_by_new_socket(device, source, address, port, token):
 
 
 def bpf(command, attributes):
-    number = {"x86_64": 321, "s390x": 351, "ppc64le": 361}
+    number = {"x86_64": 321, "s390x": 351, "i686": 357, "ppc64le": 361, "armv7l": 386}
     return check(library().syscall(number.get(os.uname().machine, 280), command,
                                    attributes, len(attributes)))
 
