@@ -134,6 +134,8 @@ help:
 	@echo '  make check-kernels    the tests on kernels of all Debian releases'
 	@echo "  make check-kernels KERNELS='6.12 7.3-rt' TESTS=meter.sh"
 	@echo '                        one test, on these only'
+	@echo "  make check-kernels KERNELS='6.1-arm64 6.1-armmp 6.1-686-pae 6.1-s390x'"
+	@echo '                        on other architectures'
 	@echo '  make check-dkms       DKMS and the package'
 	@echo '  make check-command    the command nsgate with systemd, Prometheus and others'
 	@echo '  make check-debug      the tests on a kernel that finds bad accesses to'

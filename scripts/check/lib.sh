@@ -9,7 +9,10 @@ passed=0 failed=0 skipped=0
 # KTAP says; leaves them alone if it says nothing.
 read_totals()
 {
-	read -r pass fail skip < <(sed -n '$s/^# Totals: pass:\([0-9]*\) fail:\([0-9]*\) .* skip:\([0-9]*\) .*/\1 \2 \3/p' "$1") || true
+	local totals
+
+	totals=$(sed -n '$s/^# Totals: pass:\([0-9]*\) fail:\([0-9]*\) .* skip:\([0-9]*\) .*/\1 \2 \3/p' "$1")
+	[[ ! $totals ]] || read -r pass fail skip <<<"$totals"
 }
 
 # part NAME COMMAND...: runs a part, shows its output and adds up its totals. A

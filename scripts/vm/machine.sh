@@ -29,6 +29,13 @@ image_version()
 	esac
 }
 
+# Other images don't tell: it is the only one that there are modules for.
+only_version()
+{
+	[[ $arch == amd64 ]] || find "$1/lib/modules/" -mindepth 1 -maxdepth 1 -printf '%f ' |
+		sed -n 's/^\([^ ]*\) $/\1/p'
+}
+
 find_kernel()
 {
 	local assignments
@@ -41,6 +48,7 @@ find_kernel()
 	fi
 	[[ -r $kernel ]] || die "$kernel: no such kernel image"
 	version=$(image_version "$kernel")
+	[[ $version ]] || version=$(only_version "${modules:-$root}")
 	[[ $version ]] || die "$kernel: not a kernel image for this machine"
 	modules=$(realpath -e "${modules:-$root}")/lib/modules/$version
 	[[ -d $modules ]] || modules=
@@ -63,9 +71,10 @@ add_module()
 add_modules()
 {
 	local action path n=100
-	local -a wanted=(virtio_pci virtio_console overlay)
+	local -a wanted=(virtio_console overlay)
 
 	[[ $modules ]] || return 0
+	[[ $bus == ccw ]] || wanted+=("virtio_$bus")
 	[[ ! -d $root && ! ${shares[*]} ]] || wanted+=(9pnet_virtio 9p)
 	[[ -d $root ]] || wanted+=(virtio_blk "$(blkid -o value -s TYPE "$root")")
 	modprobe -S "$version" -d "${modules%/lib/modules/*}" --show-depends -a "${wanted[@]}" |
@@ -92,13 +101,19 @@ write_settings()
 	echo "command=$(quote "$(quote "${command[@]}")")"
 }
 
+# How QEMU calls a virtio device.
+device()
+{
+	[[ $bus == mmio ]] && echo "virtio-$1-device" || echo "virtio-$1-$bus"
+}
+
 # What the guest mounts: a tag, how, and the path in the guest.
 add_disk()
 {
 	printf '%s\tdisk\t\n' "$1" >>"$tmp/mounts"
 	qemu+=(
 		-drive "if=none,id=$1,file=${2//,/,,},format=raw,readonly=on"
-		-device "virtio-blk-pci,drive=$1"
+		-device "$(device blk),drive=$1"
 	)
 }
 
@@ -110,7 +125,7 @@ add_directory()
 	printf '%s\t%s\t%s\n' "$tag" "$kind" "$path" >>"$tmp/mounts"
 	qemu+=(
 		-fsdev "local,id=$tag,path=${source//,/,,},security_model=none,readonly=$readonly,multidevs=remap"
-		-device "virtio-9p-pci,fsdev=$tag,mount_tag=$tag"
+		-device "$(device 9p),fsdev=$tag,mount_tag=$tag"
 	)
 }
 
@@ -145,7 +160,7 @@ make_initramfs()
 	local tree=$tmp/initramfs
 
 	mkdir -p "$tree/bin" "$tree/modules"
-	cp "$(command -v busybox)" "$tree/bin/busybox"
+	cp "${busybox:-$(command -v busybox)}" "$tree/bin/busybox"
 	ln -s busybox "$tree/bin/sh"
 	cp "$top/scripts/vm/vm-init" "$tree/init"
 	mv "$tmp/mounts" "$tree/mounts"
@@ -164,7 +179,11 @@ add_channels()
 
 	touch "$tmp/console" "$tmp/report" "$tmp/output"
 	qemu+=(-chardev "file,id=console,path=$tmp/console" -serial chardev:console)
-	qemu+=(-device 'virtio-serial-pci,ioeventfd=off')
+	if [[ $bus == mmio ]]; then
+		qemu+=(-global virtio-mmio.ioeventfd=off -device virtio-serial-device)
+	else
+		qemu+=(-device "$(device serial),ioeventfd=off")
+	fi
 	for name in report output; do
 		qemu+=(-chardev "file,id=$name,path=$tmp/$name" -device "virtserialport,chardev=$name")
 	done
@@ -184,7 +203,7 @@ threads()
 {
 	local version
 
-	version=$(qemu-system-x86_64 --version | sed -n '1s/.* version \([0-9.]*\).*/\1/p')
+	version=$("qemu-system-$emulator" --version | sed -n '1s/.* version \([0-9.]*\).*/\1/p')
 	if printf '8.1\n%s\n' "$version" | sort -CV; then
 		echo multi
 	else
@@ -207,19 +226,19 @@ compose()
 	# What a test machine has no use for, and what takes long under emulation.
 	local parameters="mitigations=off cryptomgr.notests tsc=reliable no_timer_check"
 
-	parameters+=" console=ttyS0 panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1"
+	parameters+=" console=$console panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1"
 
 	# Warnings must reach the console, or nobody would learn what went wrong.
 	[[ $verbose ]] || parameters+=" quiet loglevel=5"
-	qemu=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+	qemu=("qemu-system-$emulator" -M "$board" -nodefaults -no-user-config -display none -no-reboot
 		-smp "$cpus" -m "$memory" -kernel "$kernel" -initrd "$tmp/initrd")
 	if [[ $icount ]]; then
-		qemu+=(-accel 'tcg,thread=single' -icount 'shift=0,sleep=off' -cpu max)
+		qemu+=(-accel 'tcg,thread=single' -icount 'shift=0,sleep=off' -cpu "$cpu")
 	elif [[ ${NSGATE_KVM-} == 1 ]]; then
 		qemu+=(-accel kvm -cpu host)
 	else
-		parameters+=$(tell_frequency)
-		qemu+=(-accel "tcg,thread=$(threads)" -cpu max)
+		[[ $board != pc ]] || parameters+=$(tell_frequency)
+		qemu+=(-accel "tcg,thread=$(threads)" -cpu "$cpu")
 	fi
 	qemu+=(-append "$parameters$append")
 	add_channels
