@@ -3,26 +3,30 @@
 #
 # Guards: docs/design.md, Locks, and who may wait for whom
 #
-# A tenant opens the files of his own view, or seeks in them, with next to no CPU
-# time, by descriptors that he took elsewhere, while his namespace dies. Another
-# namespace has to die meanwhile, and another to be bound. (A read that doesn't end
-# is in lifecycle.sh.)
+# A tenant opens the files of his own view, reads them or seeks in them, with next to
+# no CPU time, or reads into memory that is never there, by descriptors that he took
+# elsewhere, while his namespace dies or is released. Others have to get on meanwhile.
+# His flows are $NSGATE_FLOWS (20000), for which an emulated machine doesn't need long;
+# that many cost more CPU time than he has in a minute.
 
-# shellcheck source=lib.sh
-source "$(dirname "$(realpath "$0")")/lib.sh"
+# shellcheck source=stall_lib.sh
+source "$(dirname "$(realpath "$0")")/stall_lib.sh"
 
 ALL_TESTS="
 	without_tenant
 	starved_open
 	starved_seek
+	starved_read
+	stalled_read
 	shell_reads_lines
 "
 
+here=$(dirname "$(realpath "$0")")
+flows=${NSGATE_FLOWS:-20000}
 cgroup=		# in which there is no CPU time
-starve=	# the program
-starver=	# a process that runs it
-took=0		# by disturb, in milliseconds
-usual_ms=0	# the same, when there is no such tenant
+starve='' stall=''	# the programs
+culprit=	# a process that runs one of them
+tenant=
 
 at_end()
 {
@@ -33,87 +37,131 @@ setup()
 {
 	local root=/sys/fs/cgroup
 
+	checktool "python3 -c pass" "run python3"
 	checktool "grep -qw cpu $root/cgroup.controllers" "limit CPU time by a control group"
+	modprobe -q pktgen || skip "could not load pktgen"
+	setup_tmp
 	echo +cpu >$root/cgroup.subtree_control
 	cgroup=$(mktemp -d "$root/nsgate-XXXXXXXX")
 	echo 1000 1000000 >"$cgroup/cpu.max"
 	setup_program starve
+	setup_program stall
 	load_nsgate flows=65536
 }
 
-now_ms()
+# Fewer by a tenth only if that many have met in full sets.
+has_flows()
 {
-	echo $((${EPOCHREALTIME/./} / 1000))
+	(($(state_of "$HOST_VIEW/$number/state" flow_entries) >= flows * 9 / 10))
 }
 
-is_unknown()
+# Has the number of its namespace in $number.
+setup_tenant()
 {
-	! awk -v cookie="$1" '$2 == cookie { found = 1 } END { exit !found }' "$HOST_VIEW/namespaces"
-}
+	local sender
 
-has_ended()
-{
-	[[ ! -e /proc/$1 ]]
+	setup_ns tenant sender
+	number=$(ns_inode "$tenant")
+	write_inode "+$number"
+	ip -n "$tenant" link add r address 02:00:00:00:00:01 type veth peer name s netns "$sender"
+	ip -n "$tenant" link set r up
+	ip -n "$sender" link set s up
+	in_ns "$sender" "$here/flood.py" pktgen evenly "$flows" 0 0
+	has_flows || die "the tenant has $(state_of "$HOST_VIEW/$number/state" flow_entries) flows"
+	cleanup_ns "$sender"
 }
 
 is_starved()
 {
-	[[ -e /proc/$starver ]] || die "process $starver has ended"
-	grep -q "$starver" "$cgroup/cgroup.procs" &&
-		awk '$1 == "nr_throttled" { exit $2 < 2 }' "$cgroup/cpu.stat"
+	[[ -e /proc/$culprit ]] || die "process $culprit has ended"
+	grep -q "$culprit" "$cgroup/cgroup.procs" &&
+		awk '$1 == "nr_throttled" { exit $2 - before < 2 }' before="$1" "$cgroup/cpu.stat"
 }
 
-# disturb MILLISECONDS [open|seek]: a namespace dies and another is bound, while a
-# tenant does that and dies himself.
+throttled()
+{
+	awk '$1 == "nr_throttled" { print $2 }' "$cgroup/cpu.stat"
+}
+
+starve()
+{
+	local before
+
+	before=$(throttled)
+	nsenter --net="/run/netns/$tenant" -- "$starve" "$1" \
+		/proc/net/nsgate/flows /proc/$$/ns/net "$cgroup" &
+	culprit=$!
+	busywait "$BUSYWAIT_TIMEOUT" is_starved "$before" || die "nobody is starved"
+}
+
+waits_for_memory()
+{
+	grep -q handle_userfault "/proc/$culprit/stack"
+}
+
+stall()
+{
+	nsenter --net="/run/netns/$tenant" -- "$stall" /proc/net/nsgate/flows /proc/$$/ns/net &
+	culprit=$!
+	busywait "$BUSYWAIT_TIMEOUT" waits_for_memory || die "nobody waits for memory"
+}
+
+# disturb dies|released COMMAND...: a tenant who has that done.
 disturb()
 {
-	local limit=$1 tenant mortal other cookie begin binder
-	local -a numbers
+	local releaser=
 
-	setup_ns tenant mortal other
-	mapfile -t numbers < <(ns_inode "$tenant" "$mortal" "$other")
-	write_inode "${numbers[0]},${numbers[1]}"
-	cookie=$(state_of "$HOST_VIEW/${numbers[1]}/state" cookie)
-	if [[ ${2-} ]]; then
-		nsenter --net="/run/netns/$tenant" -- "$starve" "$2" \
-			/proc/net/nsgate/flows /proc/$$/ns/net "$cgroup" &
-		starver=$!
-		busywait "$BUSYWAIT_TIMEOUT" is_starved || die "nobody is starved"
-	fi
-	begin=$(now_ms)
-	ip netns delete "$tenant"
-	ip netns delete "$mortal"
-	write_inode "+${numbers[2]}" &
-	binder=$!
-	busywait "$limit" has_ended $binder || check_err 1 "no bind within $limit ms"
-	busywait "$limit" is_unknown "$cookie" || check_err 1 "another namespace doesn't die within $limit ms"
-	took=$(($(now_ms) - begin))
-	echo "# $took ms"
-	if [[ ${2-} ]]; then
-		kill -9 "$starver" 2>/dev/null || true
-		wait "$starver" 2>/dev/null || true
-	fi
-	wait $binder || check_err $? "bind"
-	cleanup_ns "$tenant" "$mortal" "$other" 2>/dev/null || true
-}
-
-without_tenant()
-{
-	disturb "$BUSYWAIT_TIMEOUT"
-	usual_ms=$took
-	log_test "a namespace dies and another is bound"
+	setup_tenant
+	setup_others
+	"${@:2}"
+	case $1 in
+	dies) ip netns delete "$tenant" ;;
+	released) write_inode "-$number" & releaser=$! ;;
+	esac
+	check_others
+	[[ ! $releaser ]] || busywait "$(limit_ms)" has_ended $releaser ||
+		check_err 1 "the release doesn't end"
+	# With the CPU time that it takes to end.
+	echo "$culprit" 2>/dev/null >/sys/fs/cgroup/cgroup.procs || true
+	kill -9 "$culprit" 2>/dev/null || true
+	wait "$culprit" 2>/dev/null || true
+	[[ ! $releaser ]] || wait $releaser || check_err $? "release"
+	cleanup_ns "$tenant" 2>/dev/null || true
 }
 
 starved_open()
 {
-	disturb $((5 * usual_ms + 1000)) open
+	disturb dies starve open
+	disturb released starve open
 	log_test "also while a tenant opens his flows without CPU time"
 }
 
 starved_seek()
 {
-	disturb $((5 * usual_ms + 1000)) seek
+	disturb dies starve seek
+	disturb released starve seek
 	log_test "also while a tenant seeks in his flows without CPU time"
+}
+
+starved_read()
+{
+	disturb dies starve read
+	disturb released starve read
+	log_test "also while a tenant reads his flows without CPU time"
+}
+
+stalled_read()
+{
+	local status=0
+
+	"$stall" 2>/dev/null || status=$?
+	if ((status == 4)); then
+		log_test_skip "also while a tenant's read doesn't end" "the kernel has no userfaultfd"
+		return
+	fi
+	disturb dies stall
+	disturb released stall
+	log_test "also while a tenant's read doesn't end"
 }
 
 # The shell reads a block, and seeks back to the end of the line.

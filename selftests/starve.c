@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * starve open|seek FILE NETNS CGROUP
+ * starve open|seek|read FILE NETNS CGROUP
  *
- * Opens FILE, by O_PATH to open it again later, or to seek in it; goes to the
+ * Opens FILE, by O_PATH to open it again later, or to seek or read in it; goes to the
  * network namespace NETNS and to the cgroup CGROUP, and does that again and
  * again with the CPU time that it has there, until it fails.
  */
@@ -10,6 +10,7 @@
 #include <err.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,20 +48,29 @@ static int open_again(int file)
 	return fd;
 }
 
+static bool do_it(const char *what, int file)
+{
+	static char byte;
+
+	if (!strcmp(what, "open"))
+		return open_again(file) >= 0;
+	if (!strcmp(what, "seek"))
+		return lseek(file, 1 << 30, SEEK_SET) >= 0;
+	return pread(file, &byte, 1, 0) >= 0;
+}
+
 int main(int argc, char **argv)
 {
-	int file, opens;
+	int file;
 
 	if (argc != 5)
-		errx(2, "usage: starve open|seek FILE NETNS CGROUP");
-	opens = !strcmp(argv[1], "open");
-	file = open(argv[2], opens ? O_PATH : O_RDONLY);
+		errx(2, "usage: starve open|seek|read FILE NETNS CGROUP");
+	file = open(argv[2], strcmp(argv[1], "open") ? O_RDONLY : O_PATH);
 	if (file < 0)
 		err(1, "%s", argv[2]);
 	enter_netns(argv[3]);
 	enter_cgroup(argv[4]);
-	while (opens ? open_again(file) >= 0 :
-		       lseek(file, 1 << 30, SEEK_SET) >= 0)
+	while (do_it(argv[1], file))
 		;
 	return 0;
 }
