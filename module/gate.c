@@ -41,7 +41,7 @@ static struct nsgate_policy *policy_alloc(void)
 {
 	struct nsgate_policy *policy;
 
-	policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	policy = kzalloc(sizeof(*policy), GFP_KERNEL_ACCOUNT);
 	if (policy)
 		get_random_bytes(&policy->seal, sizeof(policy->seal));
 	return policy;
@@ -272,7 +272,7 @@ struct nsgate_gate *nsgate_gate_alloc(bool may_cut_off, bool drop)
 
 	if (drop && !may_cut_off)
 		return ERR_PTR(-EPERM);
-	gate = kzalloc(sizeof(*gate), GFP_KERNEL);
+	gate = kzalloc(sizeof(*gate), GFP_KERNEL_ACCOUNT);
 	if (!gate)
 		return ERR_PTR(-ENOMEM);
 	if (drop) {

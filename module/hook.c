@@ -1392,7 +1392,7 @@ static struct nsgate_device *add_device(struct nsgate_target *target,
 	int i;
 
 	ASSERT_RTNL();
-	device = kzalloc(sizeof(*device), GFP_KERNEL);
+	device = kzalloc(sizeof(*device), GFP_KERNEL_ACCOUNT);
 	if (!device)
 		return NULL;
 	device->target = target;

@@ -927,6 +927,7 @@ struct nsgate_survey {
  * @named_by_cookie: that is named <inode>.<cookie>, as the inode has been bound
  *	again; target lock
  * @own_view: what there is of it in its own /proc/net, target lock
+ * @prepared: memory for what both views need, target lock once it is shown
  *
  * The packet path reads what stands first.
  */
@@ -973,6 +974,7 @@ struct nsgate_target {
 	struct nsgate_entry *host_view;
 	bool named_by_cookie;
 	struct nsgate_entry *own_view;
+	struct nsgate_entry *prepared;
 };
 
 /* Where what a release leaves to do is done. */
@@ -1169,6 +1171,26 @@ int nsgate_proc_init(void);
  * Context: Process context; waits for the readers that are in it.
  */
 void nsgate_proc_exit(void);
+
+/**
+ * nsgate_proc_prepare() - allocate what both views of a target will need
+ * @target: the target
+ *
+ * A worker shows the targets that are born.  What is allocated here is charged to
+ * the caller, who is their maker.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0, or -ENOMEM; nsgate_proc_discard() is due in both cases.
+ */
+int nsgate_proc_prepare(struct nsgate_target *target);
+
+/**
+ * nsgate_proc_discard() - free what was prepared and not needed
+ * @target: the target, which isn't going to be shown any more
+ *
+ * Context: Any.
+ */
+void nsgate_proc_discard(struct nsgate_target *target);
 
 /**
  * nsgate_proc_add_host() - show a target in the host view

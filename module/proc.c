@@ -870,14 +870,19 @@ static void second_removal(struct work_struct *work)
 	remove_entry(container_of(work, struct nsgate_entry, removals[1]));
 }
 
+/* One of those that were prepared, as long as there are any. */
 static struct nsgate_entry *entry_alloc(struct nsgate_target *target,
 					struct proc_dir_entry *parent)
 {
-	struct nsgate_entry *entry;
+	struct nsgate_entry *entry = target->prepared;
 
-	entry = kzalloc(sizeof(*entry), GFP_KERNEL);
+	if (entry)
+		target->prepared = entry->next;
+	else
+		entry = kzalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT);
 	if (!entry)
 		return NULL;
+	entry->next = NULL;
 	entry->parent = parent;
 	nsgate_target_get(target);
 	entry->target = target;
@@ -887,6 +892,32 @@ static struct nsgate_entry *entry_alloc(struct nsgate_target *target,
 	spin_lock_init(&entry->lock);
 	init_completion(&entry->unlinked);
 	return entry;
+}
+
+int nsgate_proc_prepare(struct nsgate_target *target)
+{
+	struct nsgate_entry *entry;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		entry = kzalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT);
+		if (!entry)
+			return -ENOMEM;
+		entry->next = target->prepared;
+		target->prepared = entry;
+	}
+	return 0;
+}
+
+void nsgate_proc_discard(struct nsgate_target *target)
+{
+	struct nsgate_entry *entry, *next;
+
+	for (entry = target->prepared; entry; entry = next) {
+		next = entry->next;
+		kfree(entry);
+	}
+	target->prepared = NULL;
 }
 
 /* Has workers remove the entries of a view; @net is what they need, or NULL. */

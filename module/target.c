@@ -335,6 +335,7 @@ static void family_put(struct nsgate_family *family)
 
 static void target_free(struct nsgate_target *target)
 {
+	nsgate_proc_discard(target);
 	nsgate_flow_free(target->flow);
 	nsgate_meter_free(target->meter);
 	nsgate_log_free(target->log);
@@ -395,11 +396,16 @@ static int target_fill(struct nsgate_target *target, const struct net *net,
 		if (!target->flow)
 			goto err_meter;
 	}
+	if (nsgate_proc_prepare(target))
+		goto err_prepared;
 	target->family = family;
 	target->gate = family->gate;
 	target->limit = family->limit;
 	return 0;
 
+err_prepared:
+	nsgate_proc_discard(target);
+	nsgate_flow_free(target->flow);
 err_meter:
 	nsgate_meter_free(target->meter);
 err_log:

@@ -16,6 +16,7 @@
  *   inherit INODE              bind a namespace that has the number of a dead target
  *   read FILE                  open it and read it all
  *   device                     make a tun device in NETNS, and set it up
+ *   birth                      make a namespace in NETNS
  *
  * Prints how many chances there were, and how many of them gave an error. It
  * ends with 1, and says why, if something is not as it must be.
@@ -50,6 +51,7 @@
 #define NEVER 1000000 /* more chances than there are */
 
 static char **args; /* of the operation */
+static bool births; /* whether the operation makes namespaces, any of which will do */
 static int home, netns;
 static int fd = -1;
 static unsigned int nth;
@@ -120,6 +122,23 @@ static void add_names(FILE *out, const char *pattern, const char *words)
 	globfree(&found);
 }
 
+/* How many namespaces there are, and how many of those are targets. */
+static void add_counts(FILE *out)
+{
+	unsigned int rows = 0, bound = 0;
+	char line[256];
+	FILE *file = fopen(VIEW "/namespaces", "re");
+
+	while (file && fgets(line, sizeof(line), file)) {
+		rows++;
+		bound += !!strstr(line, "***");
+	}
+	if (file)
+		fclose(file);
+	fprintf(out, "namespaces: %u rows, %u bound\n", rows, bound);
+	add_lines(out, VIEW "/auto", "mode missed");
+}
+
 /* Of nsgate, as the host and NETNS see it, and of the devices there. */
 static char *snapshot(void)
 {
@@ -129,6 +148,13 @@ static char *snapshot(void)
 
 	if (!out)
 		err(2, "snapshot");
+	if (births) {
+		enter(home);
+		add_counts(out);
+		if (fclose(out))
+			err(2, "snapshot");
+		return text;
+	}
 	if (!access(PARAM, F_OK))
 		add_lines(out, PARAM, NULL);
 	add_names(out, VIEW "/*", NULL);
@@ -247,12 +273,12 @@ static int make_namespace(ino_t inode)
 	return file;
 }
 
-static bool is_gone(void)
+static bool is_gone(const char *inode)
 {
 	char name[256], line[256] = "";
 	FILE *file;
 
-	snprintf(name, sizeof(name), VIEW "/%s/state", args[0]);
+	snprintf(name, sizeof(name), VIEW "/%s/state", inode);
 	file = fopen(name, "re");
 	if (!file)
 		fail("%s: %s", name, strerror(errno));
@@ -262,6 +288,17 @@ static bool is_gone(void)
 	return !strcmp(line, "status gone\n");
 }
 
+static void await_gone(const char *inode)
+{
+	int ms;
+
+	for (ms = 0; !is_gone(inode); ms += 10) {
+		if (ms > PATIENCE)
+			fail("the namespace doesn't die");
+		usleep(10000);
+	}
+}
+
 /* Kills the namespace that is bound, and makes another of the same number. */
 static void make_heir(void)
 {
@@ -269,11 +306,7 @@ static void make_heir(void)
 	int ms;
 
 	close(heir);
-	for (ms = 0; !is_gone(); ms += 10) {
-		if (ms > PATIENCE)
-			fail("the namespace doesn't die");
-		usleep(10000);
-	}
+	await_gone(args[0]);
 	for (ms = 0; (heir = make_namespace(inode)) < 0; ms += 10) {
 		if (ms > PATIENCE)
 			fail("no new namespace gets the number %s", args[0]);
@@ -377,6 +410,42 @@ static void use_device(void)
 		fail("the device has no hook");
 }
 
+/* ---- birth ---- */
+
+static int child = -1;
+
+static void prepare_birth(void)
+{
+	enter(netns);
+	fd = open_file("/dev/null", O_RDONLY);
+}
+
+static long give_birth(void)
+{
+	return unshare(CLONE_NEWNET);
+}
+
+static void hold_child(void)
+{
+	child = open_file("/proc/thread-self/ns/net", O_RDONLY);
+}
+
+/* It dies, and nothing of it is kept. */
+static void bury_child(void)
+{
+	char inode[16], text[20];
+	struct stat st;
+
+	enter(home);
+	if (fstat(child, &st))
+		err(2, "fstat");
+	close(child);
+	snprintf(inode, sizeof(inode), "%u", (unsigned int)st.st_ino);
+	await_gone(inode);
+	snprintf(text, sizeof(text), "-%s", inode);
+	put(PARAM, text);
+}
+
 /* ---- the walk ---- */
 
 static const struct operation {
@@ -393,6 +462,7 @@ static const struct operation {
 	{ "inherit", 1, make_heir, prepare_inherit, inherit, nothing, make_heir },
 	{ "read", 1, nothing, prepare_read, read_file, nothing, nothing },
 	{ "device", 0, nothing, prepare_device, make_device, use_device, nothing },
+	{ "birth", 0, nothing, prepare_birth, give_birth, nothing, bury_child },
 }, *operation;
 
 static bool function;
@@ -474,6 +544,8 @@ static int attempt(bool with_faults, bool *failed)
 	n = operation->attempt();
 	error = n < 0 ? errno : 0;
 	*failed = with_faults && end_faults();
+	if (births && !error)
+		hold_child();
 	return error;
 }
 
@@ -557,6 +629,7 @@ int main(int argc, char **argv)
 	function = !strcmp(argv[2], "function");
 	expected_error = atoi(argv[3]);
 	args = argv + 5;
+	births = operation->attempt == give_birth;
 	setup(argv[1]);
 	operation->begin();
 	before = snapshot();

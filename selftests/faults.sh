@@ -13,8 +13,8 @@
 # shellcheck source=lib.sh
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
-ALL_TESTS="loading binding inheriting replacing releasing writing_gate writing_limit reading
-	device_comes device_moves leaks"
+ALL_TESTS="loading binding inheriting replacing releasing giving_birth writing_gate
+	writing_limit reading device_comes device_moves leaks"
 
 # Where memory is short the kernel shows a stack, which may have any name in it,
 # and kmemleak says a word.
@@ -22,6 +22,7 @@ complaints=${complaints/|Call Trace}
 complaints=${complaints/|kmemleak}
 complaints="\\] ([^ ].*)?($complaints)"
 
+AUTO_PARAM=/sys/module/nsgate/parameters/auto
 debug=/sys/kernel/debug
 program="4,48 0 0 0,21 0 1 69,6 0 0 65535,6 0 0 0"
 printk=$(</proc/sys/kernel/printk)
@@ -121,7 +122,7 @@ walk_functions()
 
 # What a bind calls. Any error of these is handed on, as -E2BIG is here.
 bind_functions=(proc_mkdir_mode:0:12 proc_create_data:0:12 _proc_mkdir:0:12
-	__alloc_percpu:0:12 register_netdevice_notifier_net:-7:7 nf_register_net_hooks:-7:7)
+	__alloc_percpu_gfp:0:12 register_netdevice_notifier_net:-7:7 nf_register_net_hooks:-7:7)
 
 loading()
 {
@@ -172,6 +173,16 @@ releasing()
 {
 	bind "$inode,$other_inode"
 	walk_memory "release" write $INODE_PARAM "-$inode" "+$inode"
+}
+
+# A namespace that can't be bound isn't made. The errors that it may have are two.
+giving_birth()
+{
+	bind "$inode"
+	echo children >$AUTO_PARAM
+	walk_memory "birth" birth
+	walk_functions "birth" "${bind_functions[@]//-7:7/-7:28}" -- birth
+	echo off >$AUTO_PARAM
 }
 
 # When its JIT has no memory, the kernel says 524, which nobody knows.

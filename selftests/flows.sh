@@ -581,22 +581,6 @@ flows_parameter_refused()
 	log_test "flows=: what is out of range is refused, and the log says why"
 }
 
-# Runs a command that may have 32 MB, as a part of the test's shell.
-in_cgroup()
-{
-	(echo "$BASHPID" >"$cgroup/cgroup.procs" && "$@")
-}
-
-setup_cgroup()
-{
-	local root=/sys/fs/cgroup
-
-	[[ -e $root/cgroup.controllers ]] && grep -qw memory $root/cgroup.controllers || return 1
-	echo +memory >$root/cgroup.subtree_control || return 1
-	cgroup=$(mktemp -d "$root/nsgate-XXXXXXXX")
-	echo 32M >"$cgroup/memory.max"
-}
-
 check_enomem()
 {
 	local mark log output
@@ -614,10 +598,11 @@ memory_refused()
 {
 	local cgroup many name="memory that can't be had: ENOMEM, no target, no leak"
 
-	if ! setup_cgroup; then
+	if ! setup_cgroup memory; then
 		log_test_skip "$name" "there is no memory controller of cgroup 2"
 		return
 	fi
+	echo 32M >"$cgroup/memory.max"
 	many=$(inodes_of_many)
 	check_enomem load_nsgate "inode=$many" flows=65536
 	! nsgate_loaded || die "the module is loaded"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# The log of the kernel, and what may not be left in the end, for lib.sh.
+# The log of the kernel, its control groups, and what may not be left in the end,
+# for lib.sh.
 
 # Leaves a mark in the kernel log, and prints it.
 log_mark()
@@ -27,6 +28,23 @@ complaints+='|Unable to handle|INFO: |stalls? on |lockup|suspicious RCU|possible
 complaints+='|scheduling while atomic|sleeping function|refcount_t|ODEBUG'
 complaints+='|UBSAN|kmemleak|leaked|unregister_netdevice|remove_proc_entry'
 complaints+="|proc_dir_entry '|sysfs: cannot|nf_unregister|bad page|Bad page"
+
+# setup_cgroup CONTROLLER: makes a control group, $cgroup, or fails if there is no
+# such controller.
+setup_cgroup()
+{
+	local root=/sys/fs/cgroup
+
+	[[ -e $root/cgroup.controllers ]] && grep -qw "$1" $root/cgroup.controllers || return 1
+	echo "+$1" >$root/cgroup.subtree_control || return 1
+	cgroup=$(mktemp -d "$root/nsgate-XXXXXXXX")
+}
+
+# Runs a command in $cgroup, as a part of the test's shell.
+in_cgroup()
+{
+	(echo "$BASHPID" >"$cgroup/cgroup.procs" && "$@")
+}
 
 # The bits that a bad page, an oops, a warning and a soft lockup leave.
 taint()
