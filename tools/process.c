@@ -65,7 +65,7 @@ static uid_t read_uid(int proc, const char *pid)
  */
 static void read_argv(struct process *process, int proc, const char *pid, uint32_t own)
 {
-	char path[32], *text, *s;
+	char path[sizeof("/cmdline") + NAME_MAX], *text, *s;
 	size_t length, room = 0;
 
 	snprintf(path, sizeof(path), "%s/ns/pid", pid);
