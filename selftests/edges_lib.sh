@@ -56,36 +56,38 @@ row()
 	awk -v hook="$1" '$1 == hook && $3 == "all" { print $4, $5 }' "$dir/stats"
 }
 
-
 # sum HEADER NAMESPACE DEVICE rx|tx ...: several of these; HEADER bytes more for
 # each packet.
 sum()
 {
-	local packets=0 bytes=0 p b
+	local packets=0 bytes=0 name line
+	local -a figures
 
 	while (($#)); do
-		read -r p b < <(ip -n "$2" -s -s -j link show dev "$3" | python3 -c "
-import json, sys
-stats = json.load(sys.stdin)[0]['stats64']['$4']
-print(stats['packets'], stats['bytes'])")
-		packets=$((packets + p))
-		bytes=$((bytes + b + p * $1))
+		while read -r name line; do
+			[[ $name == "$3:" ]] || continue
+			read -ra figures <<<"$line"
+			[[ $4 == rx ]] || figures=("${figures[@]:8}")
+			packets=$((packets + figures[1]))
+			bytes=$((bytes + figures[0] + figures[1] * $1))
+		done < <(in_ns "$2" cat /proc/net/dev)
 		shift 4
 	done
 	echo "$packets $bytes"
 }
 
-# same ROW SUM...: whether they are the same now; says both.
+# same ROW SUM...: whether they are the same; says both. For a while, each device goes
+# on to look for routers and neighbours: what changes between two readings is compared
+# once more.
 same()
 {
-	local row one other
-	row=$1
-	shift
+	local one before after
 
-	one=$(row "$row")
-	other=$(sum "$@")
-	echo "$row: $one, devices: $other"
-	[[ $one == "$other" ]]
+	before=$(sum "${@:2}")
+	one=$(row "$1")
+	after=$(sum "${@:2}")
+	echo "$1: $one, devices: $before, then $after"
+	[[ $one == "$before" && $one == "$after" ]]
 }
 
 # Frames may be under way: they are the same soon, and not by chance.
@@ -93,7 +95,7 @@ check_same()
 {
 	local said
 
-	said=$(busywait 10000 same "$@") || check_err 1 "$said"
+	said=$(busywait 30000 same "$@") || check_err 1 "$said"
 	[[ $(row "$1") != "0 0" ]] || check_err 1 "$1 has nothing"
 }
 
