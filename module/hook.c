@@ -22,6 +22,7 @@
 #include <net/rtnetlink.h>
 #include <net/sch_generic.h>
 
+#include "compat/hook_order.h"
 #include "nsgate.h"
 
 /* Stands for a transport protocol that the packet is too short to tell. */
@@ -1032,89 +1033,12 @@ static const struct nf_hook_ops *ops_of(const struct net_device *dev)
 	return dev->flags & IFF_LOOPBACK ? loopback_ops : device_ops;
 }
 
-/*
- * Hooks of a point, first ones first.  Those of others are seen, too, which may
- * be freed a grace period after they were unregistered.
- */
-static const struct nf_hook_entries *ip_entries(const struct net *net, u8 pf,
-						unsigned int hook)
-{
-	if (pf == NFPROTO_IPV6)
-		return rcu_dereference(net->nf.hooks_ipv6[hook]);
-	return rcu_dereference(net->nf.hooks_ipv4[hook]);
-}
-
-#if IS_ENABLED(CONFIG_NETFILTER_INGRESS)
-static const struct nf_hook_entries *
-ingress_entries(const struct net_device *dev)
-{
-	return rcu_dereference(dev->nf_hooks_ingress);
-}
-#else
-static const struct nf_hook_entries *
-ingress_entries(const struct net_device *dev)
-{
-	return NULL;
-}
-#endif
-
-#if IS_ENABLED(CONFIG_NETFILTER_EGRESS)
-static const struct nf_hook_entries *egress_entries(const struct net_device *dev)
-{
-	return rcu_dereference(dev->nf_hooks_egress);
-}
-#else
-static const struct nf_hook_entries *egress_entries(const struct net_device *dev)
-{
-	return NULL;
-}
-#endif
-
-static const struct nf_hook_entries *
-device_entries(const struct net_device *dev, const struct nf_hook_ops *ops)
-{
-	return ops->hooknum == NF_NETDEV_INGRESS ? ingress_entries(dev) :
-						   egress_entries(dev);
-}
-
-/* One for which there was no memory to be taken out of the list. */
-static bool is_removed(const struct nf_hook_entries *entries, unsigned int i)
-{
-	return !entries->hooks[i].priv &&
-	       nf_hook_entries_get_hook_ops(entries)[i]->pf == NFPROTO_UNSPEC;
-}
-
-/* After so many steps, each part of a survey ends. */
-#define SURVEY_STEPS_MAX 4096
-
-/* Counts in @steps, and may end early once there are too many. */
-static unsigned int count_before(const struct nf_hook_entries *entries,
-				 nf_hookfn *hook, unsigned int *steps)
-{
-	unsigned int i, before = 0;
-
-	if (!entries)
-		return 0;
-	for (i = 0; i < entries->num_hook_entries; i++) {
-		if (entries->hooks[i].hook == hook)
-			return before;
-		if (++*steps > SURVEY_STEPS_MAX)
-			return before;
-		if (!is_removed(entries, i))
-			before++;
-	}
-	/* It isn't there. */
-	return 0;
-}
-
 static unsigned int count_before_ip(const struct net *net, unsigned int *steps)
 {
 	unsigned int i, before = 0;
 
-	for (i = 0; i < ARRAY_SIZE(ip_ops) && *steps <= SURVEY_STEPS_MAX; i++)
-		before += count_before(ip_entries(net, ip_ops[i].pf,
-						  ip_ops[i].hooknum),
-				       ip_ops[i].hook, steps);
+	for (i = 0; i < ARRAY_SIZE(ip_ops) && *steps <= NSGATE_STEPS_MAX; i++)
+		before += nsgate_hooks_before(net, NULL, ip_ops + i, steps);
 	return before;
 }
 
@@ -1125,12 +1049,11 @@ static unsigned int count_before_devices(struct net *net, unsigned int *steps)
 	int i;
 
 	for_each_netdev_rcu(net, dev) {
-		if (++*steps > SURVEY_STEPS_MAX)
+		if (++*steps > NSGATE_STEPS_MAX)
 			break;
 		for (i = 0; i < ARRAY_SIZE(device_ops); i++)
-			before += count_before(device_entries(dev,
-							      ops_of(dev) + i),
-					       ops_of(dev)[i].hook, steps);
+			before += nsgate_hooks_before(net, dev,
+						      ops_of(dev) + i, steps);
 	}
 	return before;
 }
@@ -1141,7 +1064,7 @@ static void survey_hooks(struct net *net, struct nsgate_survey *survey)
 
 	survey->preceded.count = count_before_ip(net, &steps);
 	survey->preceded.count += count_before_devices(net, &steps);
-	survey->preceded.is_more = steps > SURVEY_STEPS_MAX;
+	survey->preceded.is_more = steps > NSGATE_STEPS_MAX;
 }
 
 static void survey_devices(struct net *net, struct nsgate_survey *survey)
@@ -1150,7 +1073,7 @@ static void survey_devices(struct net *net, struct nsgate_survey *survey)
 	unsigned int steps = 0;
 
 	for_each_netdev_rcu(net, dev) {
-		if (++steps > SURVEY_STEPS_MAX) {
+		if (++steps > NSGATE_STEPS_MAX) {
 			survey->tc.is_more = true;
 			survey->xdp.is_more = true;
 			break;
@@ -1170,7 +1093,7 @@ static void survey_sockets(struct net *net, struct nsgate_survey *survey)
 		return;
 	for (node = rcu_dereference(hlist_first_rcu(sockets)); node;
 	     node = rcu_dereference(hlist_next_rcu(node))) {
-		if (survey->af_xdp.count == SURVEY_STEPS_MAX) {
+		if (survey->af_xdp.count == NSGATE_STEPS_MAX) {
 			survey->af_xdp.is_more = true;
 			break;
 		}
@@ -1254,16 +1177,11 @@ err_hooks:
 
 static bool is_preceded(const struct net *net, const struct nf_hook_ops *ops)
 {
-	const struct nf_hook_entries *entries;
 	unsigned int steps = 0;
 	bool preceded;
 
 	rcu_read_lock();
-	if (!ops->dev)
-		entries = ip_entries(net, ops->pf, ops->hooknum);
-	else
-		entries = device_entries(ops->dev, ops);
-	preceded = count_before(entries, ops->hook, &steps);
+	preceded = nsgate_hooks_before(net, ops->dev, ops, &steps);
 	rcu_read_unlock();
 	return preceded;
 }

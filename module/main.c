@@ -93,7 +93,7 @@ static int parse_auto(const char *text)
 		if (sysfs_streq(text, nsgate_auto_names[mode]))
 			return mode;
 	}
-	pr_err("auto: \"%*pE\" is not off, children or all\n",
+	pr_err("auto: " NSGATE_QUOTED " is not off, children or all\n",
 	       (int)min_t(size_t, len, 32), text);
 	return -EINVAL;
 }
@@ -146,7 +146,7 @@ static int flows_set(const char *text, const struct kernel_param *kp)
 	unsigned int flows;
 
 	if (kstrtouint(text, 10, &flows) || flows > NSGATE_FLOWS_MAX) {
-		pr_err("flows: \"%*pE\" is not 0 to %u\n",
+		pr_err("flows: " NSGATE_QUOTED " is not 0 to %u\n",
 		       (int)strnlen(text, 32), text, NSGATE_FLOWS_MAX);
 		return -EINVAL;
 	}
@@ -168,7 +168,7 @@ static int policy_set(const char *text, const struct kernel_param *kp)
 	int i = sysfs_match_string(policies, text);
 
 	if (i < 0) {
-		pr_err("policy: \"%*pE\" is neither accept nor drop\n",
+		pr_err("policy: " NSGATE_QUOTED " is neither accept nor drop\n",
 		       (int)strnlen(text, 32), text);
 		return -EINVAL;
 	}

@@ -589,8 +589,8 @@ struct nsgate_limit_pool;
 
 /**
  * struct nsgate_limit - the limit of a family
- * @rules: what is in force; NULL limits nothing; readers under RCU, writers
- *	hold @lock
+ * @rules: struct nsgate_limit_rules in force; NULL limits nothing; readers under
+ *	RCU, writers hold @lock
  * @lock: one writer at a time
  * @refs: members of the family
  * @may_cut_off: whether rules may cut the family off; set once
@@ -598,7 +598,7 @@ struct nsgate_limit_pool;
  * @pools: what all CPUs share, by direction; likewise
  */
 struct nsgate_limit {
-	struct nsgate_limit_rules __rcu *rules;
+	void __rcu *rules; /* gcc before 10 wants to know what RCU protects */
 	struct mutex lock; /* protects rules, cpu and pools against other writers */
 	struct kref refs;
 	bool may_cut_off;
@@ -793,9 +793,11 @@ struct nsgate_config {
 /**
  * struct nsgate_net - what every network namespace holds of nsgate
  * @target: the target that it is, if it is one; written under the target lock
+ * @compat: what newer kernels keep by themselves
  */
 struct nsgate_net {
 	struct nsgate_target *target;
+	struct nsgate_net_compat compat;
 };
 
 /**

@@ -210,8 +210,9 @@ static int namespaces_show(struct seq_file *seq, void *v)
 	for_each_net_rcu(net) {
 		if (!check_net(net))
 			continue;
-		seq_printf(seq, "%-10u  %-6llu  %-7u  %s\n", net->ns.inum,
-			   nsgate_net_cookie(net), count_devices(net),
+		seq_printf(seq, "%-10u  %-6llu  %-7u  %s\n",
+			   nsgate_net_inode(net), nsgate_net_cookie(net),
+			   count_devices(net),
 			   READ_ONCE(nsgate_target_slot(net)->target) ? "***" : "-");
 	}
 	rcu_read_unlock();
@@ -532,7 +533,7 @@ int nsgate_proc_may_control(void)
 	if (capable(CAP_NET_ADMIN) &&
 	    net_eq(current->nsproxy->net_ns, &init_net))
 		return 0;
-	pr_warn_ratelimited("\"%*pE\" (%d) lacks CAP_NET_ADMIN, or is not in the initial network namespace\n",
+	pr_warn_ratelimited(NSGATE_QUOTED " (%d) lacks CAP_NET_ADMIN, or is not in the initial network namespace\n",
 			    (int)strlen(current->comm), current->comm,
 			    task_pid_nr(current));
 	return -EPERM;
@@ -668,7 +669,7 @@ static ssize_t control_write(const struct control *control, struct file *file,
 		       target->inode, why, err);
 		return err;
 	}
-	pr_info_ratelimited("%s of net:[%u]: written by \"%*pE\" (%d)\n",
+	pr_info_ratelimited("%s of net:[%u]: written by " NSGATE_QUOTED " (%d)\n",
 			    control->name, target->inode,
 			    (int)strlen(current->comm), current->comm,
 			    task_pid_nr(current));

@@ -138,7 +138,7 @@ static int parse_inode(const char *text, u32 *inode)
 	/* kstrtou32() alone would take a sign and a newline. */
 	if (!isdigit(*text) || text[strspn(text, "0123456789")] ||
 	    kstrtou32(text, 10, inode) || !*inode) {
-		pr_err("inode: \"%*pE\" is not the number of an inode\n",
+		pr_err("inode: " NSGATE_QUOTED " is not the number of an inode\n",
 		       (int)strnlen(text, 32), text);
 		return -EINVAL;
 	}
@@ -175,7 +175,7 @@ static int parse_release(struct inode_request *req, char *text)
 	req->verb = RELEASE;
 	if (text && (!isdigit(*text) || kstrtou64(text, 10, &req->cookie) ||
 		     text[strspn(text, "0123456789")] || !req->cookie)) {
-		pr_err("inode: \"%*pE\" is not a cookie\n",
+		pr_err("inode: " NSGATE_QUOTED " is not a cookie\n",
 		       (int)strnlen(text, 32), text);
 		return -EINVAL;
 	}
@@ -216,7 +216,7 @@ static struct net *get_net_by_inode(u32 inode)
 
 	rcu_read_lock();
 	for_each_net_rcu(net) {
-		if (net->ns.inum == inode) {
+		if (nsgate_net_inode(net) == inode) {
 			found = maybe_get_net(net);
 			break;
 		}
@@ -430,7 +430,7 @@ static struct nsgate_target *target_alloc(struct net *net,
 		kfree(target);
 		return ERR_PTR(err);
 	}
-	target->inode = net->ns.inum;
+	target->inode = nsgate_net_inode(net);
 	target->cookie = nsgate_net_cookie(net);
 	target->bound_at = ktime_get_boottime_seconds();
 	target->gone_at = UINT_MAX;
@@ -535,7 +535,8 @@ static int add_target(struct net *net, struct list_head *added)
 err_target:
 	undo_bind(target, net);
 err_alloc:
-	pr_err("inode: net:[%u] can't be bound: error %d\n", net->ns.inum, err);
+	pr_err("inode: net:[%u] can't be bound: error %d\n",
+	       nsgate_net_inode(net), err);
 	return err;
 }
 
@@ -966,7 +967,8 @@ static struct inode_request *request_alloc(const char *text)
 	for (; *text; text++)
 		room += *text == ',';
 	room = min_t(size_t, room, TARGETS_MAX);
-	req = kvzalloc(struct_size(req, wanted, room), GFP_KERNEL);
+	req = kvzalloc(sizeof(*req) + array_size(room, sizeof(*req->wanted)),
+		       GFP_KERNEL);
 	if (req)
 		req->room = room;
 	return req;
@@ -1206,7 +1208,7 @@ static int birth_error(int err)
 static int miss(const struct net *net, int err)
 {
 	net_warn_ratelimited("net:[%u] is made, but can't be bound: error %d\n",
-			     net->ns.inum, err);
+			     nsgate_net_inode(net), err);
 	atomic64_inc(&nr_missed);
 	return 0;
 }
@@ -1228,7 +1230,7 @@ static int give_birth(struct net *net)
 	if (is_head && !defaults->drop)
 		return miss(net, err);
 	net_err_ratelimited("no namespace is made in net:[%u]: it can't be bound: error %d\n",
-			    current->nsproxy->net_ns->ns.inum, err);
+			    nsgate_net_inode(current->nsproxy->net_ns), err);
 	return birth_error(err);
 }
 

@@ -9,47 +9,55 @@
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/proc_fs.h>
-#include <linux/timekeeping.h>
 #include <linux/u64_stats_sync.h>
 #include <net/net_namespace.h>
 
 #include "older.h"
 
-#ifndef NSGATE_HAS_net_cookie
-/* Weak, so that all files have the same one. */
-extern atomic64_t nsgate_last_cookie;
-atomic64_t nsgate_last_cookie __weak;
-
-/*
- * Before Linux 5.12, a namespace has no cookie until somebody in the kernel
- * asks for it, by a function that isn't exported.  That function doesn't touch
- * a cookie that is set, so one that we set in the same way, by changing 0 and
- * nothing else, is the namespace's cookie for everybody and for its life.
+/**
+ * struct nsgate_net_compat - what older kernels don't keep with a namespace
+ * @cookie: its cookie, see net_cookie.c; 0 if nobody has asked for it yet
+ * @hooks: its hooks, see nf_hooks.c; NULL if it has none
  *
- * The kernel gives out 1, 2, 3 and so on, and in interrupts -1, -2, -3: it never
- * gets to 2^62.  From there on we give out nanoseconds since boot, or the next
- * number if that one is taken.  So no number comes twice, even if the module is
- * loaded again: it takes longer to load than to count up what was given out.
+ * Empty on newer ones.
  */
-static inline u64 nsgate_net_cookie(struct net *net)
-{
-	u64 cookie = atomic64_read(&net->net_cookie);
-	s64 last, next;
+struct nsgate_net_compat {
+#if !defined(NSGATE_HAS_net_cookie) && !defined(NSGATE_HAS_net_cookie_atomic)
+	atomic64_t cookie;
+#endif
+#ifndef NSGATE_HAS_nf_register_net_hook
+	struct nsgate_net_hooks __rcu *hooks;
+#endif
+};
 
-	if (cookie)
-		return cookie;
-	last = atomic64_read(&nsgate_last_cookie);
-	do {
-		next = max_t(s64, last + 1, ktime_get_boottime_ns());
-	} while (!atomic64_try_cmpxchg(&nsgate_last_cookie, &last, next));
-	atomic64_cmpxchg(&net->net_cookie, 0, (1ULL << 62) + next);
-	return atomic64_read(&net->net_cookie);
+/* The number by which a namespace is known; it may be handed out again. */
+#ifdef NSGATE_HAS_ns_inum
+static inline unsigned int nsgate_net_inode(const struct net *net)
+{
+	return net->ns.inum;
 }
 #else
+static inline unsigned int nsgate_net_inode(const struct net *net)
+{
+	return net->proc_inum;
+}
+#endif
+
+/* See net_cookie.c. */
+#ifdef NSGATE_HAS_net_cookie
 static inline u64 nsgate_net_cookie(const struct net *net)
 {
 	return net->net_cookie;
 }
+#else
+u64 nsgate_net_cookie(struct net *net);
+#endif
+
+/* In a format: a text in which anything may be, told by its length and a pointer. */
+#ifdef NSGATE_HAS_string_escape_mem
+#define NSGATE_QUOTED "\"%*pE\""
+#else
+#define NSGATE_QUOTED "\"%.*s\""
 #endif
 
 #ifndef NSGATE_HAS_pde_data

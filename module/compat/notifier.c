@@ -122,6 +122,18 @@ int nsgate_unregister_netdevice_notifier_net(struct net *net,
 	return listener ? 0 : -ENOENT;
 }
 
+/* Of two ways to register, 3.10 of el7 hands what is wanted here to this one only. */
+#ifdef NSGATE_HAS_register_netdevice_notifier_rh
+int nsgate_notifier_init(void)
+{
+	return register_netdevice_notifier_rh(&all_devices);
+}
+
+void nsgate_notifier_exit(void)
+{
+	unregister_netdevice_notifier_rh(&all_devices);
+}
+#else
 int nsgate_notifier_init(void)
 {
 	return register_netdevice_notifier(&all_devices);
@@ -131,3 +143,4 @@ void nsgate_notifier_exit(void)
 {
 	unregister_netdevice_notifier(&all_devices);
 }
+#endif

@@ -6,18 +6,23 @@
 #ifndef NSGATE_OLDER_H
 #define NSGATE_OLDER_H
 
+#include <linux/atomic.h>
+#include <linux/filter.h>
+#include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>
 #include <linux/notifier.h>
 #include <linux/proc_fs.h>
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
+#include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/timekeeping.h>
 #include <linux/u64_stats_sync.h>
 #include <linux/workqueue.h>
 #include <net/net_namespace.h>
@@ -112,6 +117,109 @@ static inline struct rcu_work *to_rcu_work(struct work_struct *work)
 bool queue_rcu_work(struct workqueue_struct *wq, struct rcu_work *rwork);
 #endif
 
+#ifndef NSGATE_HAS_atomic64_try_cmpxchg
+static inline bool nsgate_atomic64_try_cmpxchg(atomic64_t *v, s64 *old, s64 new)
+{
+	s64 before = *old;
+
+	*old = atomic64_cmpxchg(v, before, new);
+	return *old == before;
+}
+
+#define atomic64_try_cmpxchg nsgate_atomic64_try_cmpxchg
+#endif
+
+#ifndef NSGATE_HAS_kernel_param_lock
+#define kernel_param_lock(module) __kernel_param_lock()
+#define kernel_param_unlock(module) __kernel_param_unlock()
+#endif
+
+/* Before Linux 4.3 there was no VRF. */
+#ifndef NSGATE_HAS_netif_is_l3_master
+#define netif_is_l3_master(dev) false
+#define netif_is_l3_slave(dev) false
+#endif
+
+#ifndef __GFP_RETRY_MAYFAIL
+#define __GFP_RETRY_MAYFAIL __GFP_NORETRY
+#endif
+
+#ifndef GOLDEN_RATIO_64
+#define GOLDEN_RATIO_64 0x61C8864680B583EBull
+#endif
+
+/*
+ * Before Linux 3.16 there is only classic BPF, and a program that belongs to no
+ * socket is an unattached filter.
+ */
+#ifndef NSGATE_HAS_bpf_prog_create
+struct sock_fprog_kern {
+	u16 len;
+	struct sock_filter *filter;
+};
+
+static inline int bpf_prog_create(struct bpf_prog **prog,
+				  struct sock_fprog_kern *fprog)
+{
+	struct sock_fprog told = {
+		.len = fprog->len,
+		.filter = (struct sock_filter __force __user *)fprog->filter,
+	};
+
+	return sk_unattached_filter_create((struct sk_filter **)prog, &told);
+}
+
+static inline void bpf_prog_destroy(struct bpf_prog *prog)
+{
+	sk_unattached_filter_destroy((struct sk_filter *)prog);
+}
+
+static inline u32 bpf_prog_run_save_cb(const struct bpf_prog *prog,
+				       struct sk_buff *skb)
+{
+	const struct sk_filter *filter = (const struct sk_filter *)prog;
+
+	return SK_RUN_FILTER(filter, skb);
+}
+#endif
+
+/* See nf_hooks.c. */
+#ifndef NSGATE_HAS_nf_register_net_hook
+struct nsgate_nf_hook_state {
+	unsigned int hook;
+	u8 pf;
+	struct net_device *in;
+	struct net_device *out;
+	struct sock *sk;
+	struct net *net;
+};
+
+struct nsgate_nf_hook_ops {
+	unsigned int (*hook)(void *priv, struct sk_buff *skb,
+			     const struct nsgate_nf_hook_state *state);
+	struct net_device *dev;
+	void *priv;
+	u8 pf;
+	unsigned int hooknum;
+	int priority;
+};
+
+int nsgate_nf_register_net_hook(struct net *net,
+				const struct nsgate_nf_hook_ops *ops);
+void nsgate_nf_unregister_net_hook(struct net *net,
+				   const struct nsgate_nf_hook_ops *ops);
+void nsgate_nf_hooks_exit(void);
+
+#define nf_hook_state nsgate_nf_hook_state
+#define nf_hook_ops nsgate_nf_hook_ops
+#define nf_register_net_hook nsgate_nf_register_net_hook
+#define nf_unregister_net_hook nsgate_nf_unregister_net_hook
+#else
+static inline void nsgate_nf_hooks_exit(void)
+{
+}
+#endif
+
 /* See proc_ops.c. */
 #ifndef NSGATE_HAS_proc_read_iter
 struct nsgate_proc_ops {
@@ -127,6 +235,11 @@ struct proc_dir_entry *nsgate_proc_create_data(const char *name, umode_t mode,
 					       struct proc_dir_entry *parent,
 					       const struct nsgate_proc_ops *ops,
 					       void *data);
+
+#ifndef NSGATE_HAS_copy_to_iter
+size_t nsgate_copy_to_iter(const void *from, size_t len, struct iov_iter *to);
+#define copy_to_iter nsgate_copy_to_iter
+#endif
 
 #define proc_ops nsgate_proc_ops
 #define proc_create_data nsgate_proc_create_data

@@ -44,5 +44,7 @@ int nsgate_register_pernet_subsys(struct nsgate_pernet_operations *ops)
 
 void nsgate_unregister_pernet_subsys(struct nsgate_pernet_operations *ops)
 {
+	/* Hooks for all namespaces ask each for what it holds of us. */
+	nsgate_nf_hooks_exit();
 	unregister_pernet_subsys(&made);
 }

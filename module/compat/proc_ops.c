@@ -8,6 +8,7 @@
  */
 #include <linux/fs.h>
 #include <linux/mutex.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
 #include "older.h"
@@ -32,6 +33,28 @@ static const struct nsgate_proc_ops *wanted[SLOTS]; /* set once, lock */
 static struct kernel_ops made[SLOTS]; /* likewise */
 static DEFINE_MUTEX(lock);
 
+#ifdef NSGATE_HAS_iov_iter_init
+static void init_iter(struct iov_iter *iter, const struct iovec *iov)
+{
+	iov_iter_init(iter, READ, iov, 1, iov->iov_len);
+}
+#else
+static void init_iter(struct iov_iter *iter, const struct iovec *iov)
+{
+	iov_iter_init(iter, iov, 1, iov->iov_len, 0);
+}
+#endif
+
+#ifndef NSGATE_HAS_copy_to_iter
+/* To one that init_iter() made. */
+size_t nsgate_copy_to_iter(const void *from, size_t len, struct iov_iter *to)
+{
+	len -= copy_to_user(to->iov->iov_base + to->iov_offset, from, len);
+	iov_iter_advance(to, len);
+	return len;
+}
+#endif
+
 static ssize_t read_slot(int slot, struct file *file, char __user *buf,
 			 size_t len, loff_t *pos)
 {
@@ -42,7 +65,7 @@ static ssize_t read_slot(int slot, struct file *file, char __user *buf,
 
 	init_sync_kiocb(&kiocb, file);
 	kiocb.ki_pos = *pos;
-	iov_iter_init(&iter, READ, &iov, 1, len);
+	init_iter(&iter, &iov);
 	ret = wanted[slot]->proc_read_iter(&kiocb, &iter);
 	*pos = kiocb.ki_pos;
 	return ret;
