@@ -17,6 +17,21 @@
 #define ANNOTATION "nsgate."
 #define JOURNAL "/run/systemd/journal/socket"
 
+/* Of the container that is looked at, once it is known. */
+static const char *known_id;
+
+/* Some runtimes show nothing of what a hook says; crun is one. */
+static void tell_of_death(enum exit_status status, const char *message)
+{
+	fprintf(stderr, "nsgate: %s\n", message);
+	if (access(JOURNAL, F_OK))
+		return;
+	sd_journal_send("MESSAGE=container %.12s: %s", known_id ? known_id : "", message,
+			"PRIORITY=3", "SYSLOG_IDENTIFIER=nsgate",
+			"CONTAINER_ID_FULL=%s", known_id ? known_id : "",
+			"EXIT_STATUS=%d", status, NULL);
+}
+
 /* What the annotations say. */
 struct wanted {
 	struct said bind, gate, dry;
@@ -331,8 +346,10 @@ int command_oci_hook(int argc, char **argv)
 	while (next_option(argc, argv, ":h", options) >= 0)
 		;
 	count_arguments(argc, argv, 0, 1, "");
+	die_hook = tell_of_death;
 	state = read_state();
 	id = id_of(state);
+	known_id = id;
 	if (is_start(state, argv[optind]))
 		start(state, id);
 	else

@@ -54,6 +54,38 @@ cni_bandwidth()
 	log_test "CNI: the reference plugin bandwidth can't limit a macvlan"
 }
 
+tub_runs()
+{
+	[[ $(ctr task ls | awk '$1 == "tub" { print $3 }') == RUNNING ]]
+}
+
+# containerd asks for the first list that there is, of plugins in a directory of its own.
+cni_containerd()
+{
+	local said inode
+
+	make_networks
+	network 00-first "$macvlan" 10.9.5 "$limited"
+	mkdir -p /opt/cni
+	ln -sfn /usr/lib/cni /opt/cni/bin
+	systemctl start containerd.service || check_err $? "containerd does not start"
+	ctr run --rm --cni --rootfs /var/tmp/box tub /bin/sleep 10000 >"$tmp/tub" 2>&1 &
+	if busywait "$BUSYWAIT_TIMEOUT" tub_runs; then
+		inode=$(stat -Lc %i "/proc/$(ctr task ls | awk '$1 == "tub" { print $2 }')/ns/net")
+		is_bound "$inode" || check_err 1 "it is not bound"
+		check_equal "rate" "in_rate 2500000" "$(grep ^in_rate "$HOST_VIEW/$inode/limit")"
+		try 0 status containerd:tub
+	else
+		check_err 1 "it does not run: $(<"$tmp/tub")"
+	fi
+	ctr task kill -s KILL tub || true
+	wait $! || true
+	rm /etc/cni/net.d/00-first.conflist /opt/cni/bin
+	systemctl stop containerd.service
+	nothing_is_left
+	log_test "CNI: a container of containerd"
+}
+
 start_and_end()
 {
 	pod "many$1" mvn --rm -- /bin/sh -c : >>"$tmp/many" || echo "many$1: status $?" >>"$tmp/many"
