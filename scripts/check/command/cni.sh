@@ -144,8 +144,7 @@ kubernetes()
 		pod = template["spec"]
 		assert pod["hostNetwork"] and pod["hostPID"]
 		volumes = {volume["name"] for volume in pod["volumes"]}
-		for container in pod["initContainers"] + pod["containers"]:
-			assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+		assert all(mount["name"] in volumes for container in pod["initContainers"] + pod["containers"] for mount in container["volumeMounts"])
 		print("\n".join(pod["containers"][0]["command"]))
 	END
 	mapfile -t command <"$tmp/listen"

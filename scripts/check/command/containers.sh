@@ -134,7 +134,7 @@ as_ann()
 make_ann()
 {
 	useradd -m ann
-	install -d -o ann -g ann /run/user/ann /home/ann/.config/containers
+	install -d -o ann -g ann /run/user/ann /home/ann/.config /home/ann/.config/containers
 	printf '[storage]\ndriver = "vfs"\n' >/home/ann/.config/containers/storage.conf
 }
 
