@@ -329,7 +329,7 @@ rootless()
 		# shellcheck disable=SC2086 # a command with its arguments
 		output=$($user "$tmp/nsgate" oci-hook 2>&1 <<<"{\"id\": \"a\", \"status\": \"creating\", \"pid\": $process, \"annotations\": {\"nsgate.bind\": \"1\"}}") || status=$?
 		((status)) || check_err 1 "$user: it starts"
-		[[ $output == "nsgate: "*"only root of the host may bind"* ]] || check_err 1 "$user: $output"
+		[[ $output == "nsgate: "*"root must bind"* ]] || check_err 1 "$user: $output"
 	done
 	rm "$tmp/nsgate"
 	nothing_is_bound

@@ -184,12 +184,12 @@ adds_bandwidth()
 {
 	local capability='"runtimeConfig": {"bandwidth": {"ingressRate": 8000000, "ingressBurst": 1600000, "egressRate": 4000000, "egressBurst": 2147483647}}'
 
-	plugin 0 ADD c1 "$netns" "$(config "$capability" '"ingressRate": 5')"
+	plugin 0 ADD c1 "$netns" "$(config "$capability")"
 	bandwidth_is in_rate=1000000 in_burst=200000 out_rate=500000 out_burst=65536
 	# What comes in is in: a pod's ingress.
 	in_ns "$out" ping -q -c 2 -i 0.1 10.9.1.1 >/dev/null || check_err $? "ping"
 	check_equal "in and out" "$(limit_of "$box_inode" in_used)" "$(limit_of "$box_inode" out_used)"
-	plugin 0 ADD c1 "$netns" "$(config '"ingressRate": 16000000' '"ingressBurst": 800000' '"egressRate": 0')"
+	plugin 0 ADD c1 "$netns" "$(config "$capability" '"ingressRate": 16000000' '"ingressBurst": 800000' '"egressRate": 0')"
 	bandwidth_is in_rate=2000000 in_burst=100000 out_rate=none
 	plugin 0 ADD c1 "$netns" "$(config '"dryRun": true' '"runtimeConfig": {"bandwidth": {"egressRate": 8000}}')"
 	bandwidth_is mode=dry in_rate=none out_rate=1000
@@ -372,7 +372,7 @@ rootless()
 		"$tmp/nsgate-cni") || status=$?
 	rm "$tmp/nsgate-cni"
 	check_equal "status" 1 $status
-	refused 101 "only root of the host may bind"
+	refused 101 "root must bind"
 	nothing_is_bound
 	log_test "plugin: a rootless runtime is told that root must bind"
 }

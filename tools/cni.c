@@ -187,7 +187,7 @@ static void print_result(void)
 static bool is_loaded(const char *id)
 {
 	if (!is_real_root())
-		cni_fail(CNI_NOT_ROOT, "", "only root of the host may bind: this runtime is rootless");
+		cni_fail(CNI_NOT_ROOT, "", "this runtime is rootless, and root must bind");
 	if (!access(PARAMETERS, F_OK) || kernel_loaded()) {
 		kernel_check("list");
 		return true;
@@ -248,11 +248,11 @@ static void del(const struct arguments *arguments)
 	detach("cni", arguments->key, NULL);
 }
 
-/* In the version that was asked for, if there is such. */
+/* In the version that was asked for, if there is such; who types it asks for none. */
 static void print_versions(void)
 {
 	size_t length, i;
-	char *text = read_all(STDIN_FILENO, &length);
+	char *text = isatty(STDIN_FILENO) ? NULL : read_all(STDIN_FILENO, &length);
 	json_t *json = text ? json_loadb(text, length, 0, NULL) : NULL;
 	const char *said = json_string_value(json_object_get(json, "cniVersion"));
 

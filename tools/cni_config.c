@@ -192,6 +192,9 @@ static void read_rate(json_t *bandwidth, struct said *rate, struct said *burst)
 		cni_fail(CNI_INVALID_CONFIG, "", "%s is less than a byte a second", rate->name);
 }
 
+/* What the owner of the node has fixed comes before what a pod asks for, as it does
+ * with the plugin bandwidth.
+ */
 static json_t *find_bandwidth(json_t *json)
 {
 	json_t *runtime = own_value(json, "runtimeConfig"), *bandwidth;
@@ -201,6 +204,9 @@ static json_t *find_bandwidth(json_t *json)
 	bandwidth = own_value(runtime, "bandwidth");
 	if (bandwidth && !json_is_object(bandwidth))
 		cni_fail(CNI_INVALID_CONFIG, "", "bandwidth is no object");
+	if (own_value(json, "ingressRate") || own_value(json, "ingressBurst") ||
+	    own_value(json, "egressRate") || own_value(json, "egressBurst"))
+		return json;
 	return bandwidth ? bandwidth : json;
 }
 

@@ -233,7 +233,7 @@ static void start(json_t *state, const char *id)
 	attachment.bundle = bundle ? xstrdup(bundle) : NULL;
 	if (!is_real_root())
 		die(EXIT_NO_HOST,
-		    "this runtime is rootless, and only root of the host may bind: have root run the container, or bind it by 'nsgate bind' or 'nsgate follow'");
+		    "this runtime is rootless, and root must bind: have root run the container, or bind it by 'nsgate bind' or 'nsgate follow'");
 	kernel_check(command_name);
 	attach_lock();
 	find_namespace(&ns, state);

@@ -234,7 +234,7 @@ rootless_annotations()
 		--rootfs /var/tmp/box /bin/sleep 1 2>&1) && check_err 1 "it starts"
 	[[ $said == *"hook"* ]] || check_err 1 "podman does not say what failed: $said"
 	said=$(journalctl -t nsgate -o cat -n 1)
-	[[ $said == *"only root of the host may bind"* ]] || check_err 1 "the journal does not say why: $said"
+	[[ $said == *"root must bind"* ]] || check_err 1 "the journal does not say why: $said"
 	as_ann podman rm -f -t 0 nook >/dev/null 2>&1 || true
 	nothing_is_left
 	log_test "annotations: a rootless podman is told that root must bind"
