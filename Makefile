@@ -11,7 +11,7 @@ CNI_BIN ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/cni,/opt/cni/bin)
 export INSTALL_MOD_PATH ?= $(DESTDIR)
 
 .PHONY: all tools clean modules_install install install-command dkms-install dkms-uninstall deb
-.PHONY: demo check check-kernels check-dkms check-command bench help
+.PHONY: demo check check-kernels check-dkms check-command check-sanitized check-fuzz bench help
 all: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
@@ -56,6 +56,14 @@ check:
 
 check-command:
 	scripts/check/check-command $(TESTS)
+
+check-sanitized:
+	scripts/check/check-sanitized $(TESTS)
+
+# Each looks for so many seconds or inputs as its script says.
+check-fuzz:
+	scripts/check/fuzz-command $(SECONDS)
+	scripts/check/fuzz-containers $(COUNT)
 
 check-kernels:
 	scripts/check/check-kernels $(addprefix -m ,$(MINUTES)) $(addprefix -t ,$(TESTS)) $(KERNELS)
@@ -138,6 +146,8 @@ help:
 	@echo '                        on other architectures'
 	@echo '  make check-dkms       DKMS and the package'
 	@echo '  make check-command    the command nsgate with systemd, Prometheus and others'
+	@echo '  make check-sanitized  the commands with the sanitizers of gcc'
+	@echo '  make check-fuzz       the commands with made-up input, for SECONDS=60; no machine'
 	@echo '  make check-debug      the tests on a kernel that finds bad accesses to'
 	@echo '                        memory, leaks, and wrong use of locks'
 	@echo '  make check-race       the tests on a kernel that finds data races'
