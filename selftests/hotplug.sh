@@ -194,7 +194,7 @@ free_kb()
 }
 
 # Whatever the number of CPUs that could be there: 240 are as many as some
-# hypervisors announce.
+# hypervisors announce, and as possible_cpus=240 of the kernel makes.
 memory_of_online_cpus()
 {
 	local before after each limit possible
