@@ -1560,13 +1560,17 @@ void nsgate_hook_move_to_front(struct nsgate_target *target)
 		nsgate_target_put(target);
 }
 
+void nsgate_hook_prepare(struct nsgate_target *target)
+{
+	INIT_LIST_HEAD(&target->devices);
+	mutex_init(&target->walk_lock);
+	INIT_WORK(&target->front_work, front_work);
+}
+
 int nsgate_hook_register(struct nsgate_target *target, struct net *net)
 {
 	int err;
 
-	INIT_LIST_HEAD(&target->devices);
-	mutex_init(&target->walk_lock);
-	INIT_WORK(&target->front_work, front_work);
 	err = hook_ip(target, net);
 	if (err)
 		return err;

@@ -1101,6 +1101,17 @@ int nsgate_target_read(char *buf);
 /* ---- hook.c: netfilter hooks and the packet path ---- */
 
 /**
+ * nsgate_hook_prepare() - initialize what a target's hooks need
+ * @target: the target, which is new
+ *
+ * From here on nsgate_hook_unregister() may be called, whether or not hooks were
+ * registered.
+ *
+ * Context: Any.
+ */
+void nsgate_hook_prepare(struct nsgate_target *target);
+
+/**
  * nsgate_hook_register() - let a target's hooks come alive
  * @target: the target, ready to count
  * @net: its namespace

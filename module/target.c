@@ -437,6 +437,7 @@ static struct nsgate_target *target_alloc(struct net *net,
 	refcount_set(&target->refs, 1);
 	spin_lock_init(&target->survey_lock);
 	INIT_LIST_HEAD(&target->kin);
+	nsgate_hook_prepare(target);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_WORK(&target->unhook_work, target_unhook_work);
 	INIT_DELAYED_WORK(&target->late_work, target_late_work);
