@@ -259,6 +259,25 @@ static bool is_edge_point(enum nsgate_point point)
 	       point == NSGATE_OUT;
 }
 
+/*
+ * Whether all that is to be done is to charge a packet of an edge, and the CPU has
+ * done so by what it holds.
+ */
+static __always_inline bool is_free(const struct nsgate_target *target,
+				    const struct sk_buff *skb,
+				    enum nsgate_point point,
+				    enum nsgate_direction direction)
+{
+	struct nsgate_limit_rules *rules;
+
+	if (READ_ONCE(target->passes_all) || !is_edge_point(point) ||
+	    rcu_access_pointer(target->gate->policy))
+		return false;
+	rules = rcu_dereference(target->limit->rules);
+	return rules && nsgate_limit_take(rules, direction,
+					  skb->len + nsgate_meter_header(point));
+}
+
 /* What a limit spares of: without these, no link works. */
 #define VITAL_LEN_MAX 128 /* bytes, from the network header on */
 
@@ -893,7 +912,8 @@ static __always_inline unsigned int ingress(const struct nsgate_target *target,
 	nsgate_meter_add(target->meter, point, frame, skb->len);
 	if (flow)
 		nsgate_flow_touch(flow, skb, 0, frame == NSGATE_FRAME_IPV6);
-	if (unlikely(is_policed(target)))
+	if (unlikely(is_policed(target)) &&
+	    !is_free(target, skb, point, NSGATE_INWARDS))
 		return police_frame(target, skb, state, point, frame, 0);
 	return NF_ACCEPT;
 }
@@ -916,7 +936,8 @@ static __always_inline unsigned int egress(const struct nsgate_target *target,
 	if (flow)
 		touch_sent(flow, skb, state->net, ETH_HLEN,
 			   frame == NSGATE_FRAME_IPV6);
-	if (unlikely(is_policed(target)))
+	if (unlikely(is_policed(target)) &&
+	    !is_free(target, skb, point, NSGATE_OUTWARDS))
 		return police_frame(target, skb, state, point, frame, ETH_HLEN);
 	return NF_ACCEPT;
 }
@@ -957,10 +978,10 @@ static bool has_tc_at_ingress(const struct net_device *dev)
 static bool has_tc(const struct net_device *dev)
 {
 	const struct netdev_queue *queue = netdev_get_tx_queue(dev, 0);
-	const struct Qdisc *qdisc = rcu_dereference(queue->qdisc_sleeping);
 
 	return has_tc_at_ingress(dev) || nsgate_has_tcx_egress(dev) ||
-	       (qdisc != &noop_qdisc && qdisc->enqueue);
+	       (rcu_access_pointer(queue->qdisc_sleeping) != &noop_qdisc &&
+		rcu_dereference(queue->qdisc_sleeping)->enqueue);
 }
 
 /* Loopback is an edge while tc may lead packets past others by it. */

@@ -62,56 +62,6 @@ struct nsgate_limit_pool {
 	u32 bucket; /* number of the last bucket, limit->lock */
 } ____cacheline_aligned_in_smp;
 
-/*
- * What a CPU has of a direction.  Only that CPU writes it, with softirqs (on
- * PREEMPT_RT: other tasks) kept out.
- */
-struct account {
-	u64 used; /* bytes that passed, ever */
-	u64 rate_until; /* the value of @used up to which the rate is paid */
-	u64 quota_until; /* the same for the quota */
-	u64 over_packets;
-	u64 over_bytes;
-	unsigned long drawn_at; /* jiffies when @rate_until was set */
-	u32 bucket; /* the bucket that @rate_until was paid from */
-};
-
-struct nsgate_limit_cpu {
-	struct account accounts[NSGATE_DIRECTIONS];
-	struct u64_stats_sync syncp;
-	unsigned long spared_since; /* jiffies */
-	unsigned int spared; /* packets since then */
-};
-
-/* A direction as it was written, and what follows from that. */
-struct rule {
-	bool has_quota;
-	bool sets_used;
-	u64 rate; /* 0: none */
-	u64 burst;
-	u64 quota;
-	u64 used; /* only if it is to be set */
-
-	/* The bucket had given @given at the time @start. */
-	u64 given;
-	u64 start; /* ns */
-	u32 bucket;
-
-	u64 used_base; /* what all CPUs had used when @used was 0 */
-	u64 used_end; /* what they will have when the quota is spent */
-	atomic64_t drawn_end; /* pool->drawn may not exceed this */
-	bool near_end; /* no CPU uses what it holds any more */
-	bool spent;
-};
-
-/* Changes only in what says how near to its end a quota is. */
-struct nsgate_limit_rules {
-	bool dry;
-	struct nsgate_limit_cpu __percpu *cpu;
-	struct nsgate_limit_pool *pools; /* by direction */
-	struct rule rules[NSGATE_DIRECTIONS];
-};
-
 /* ---- the packet path ---- */
 
 static void set_u64(struct nsgate_limit_cpu *this, u64 *value, u64 to)
@@ -122,7 +72,7 @@ static void set_u64(struct nsgate_limit_cpu *this, u64 *value, u64 to)
 }
 
 /* What the bucket has given at a time: no step of this rounds twice. */
-static u64 given_at(const struct rule *rule, u64 now)
+static u64 given_at(const struct nsgate_limit_rule *rule, u64 now)
 {
 	u32 rest, ns;
 	u64 seconds = div_u64_rem(now - rule->start, NSEC_PER_SEC, &ns);
@@ -145,7 +95,7 @@ static bool is_older(unsigned long since, u64 age)
 }
 
 /* What bursts are divided into.  Several CPUs may hold one, but not all of it. */
-static s64 portion_of(const struct rule *rule)
+static s64 portion_of(const struct nsgate_limit_rule *rule)
 {
 	return min_t(u64, div_u64(rule->burst, 2 * num_online_cpus()),
 		     PORTION_MAX);
@@ -159,7 +109,7 @@ static s64 portion_of(const struct rule *rule)
 static s64 held_by_all(const struct nsgate_limit_rules *rules,
 		       enum nsgate_direction direction, s64 portion)
 {
-	const struct rule *rule = &rules->rules[direction];
+	const struct nsgate_limit_rule *rule = &rules->rules[direction];
 	u64 age = HOLD_JIFFIES + 2 + div64_u64(portion * HZ, rule->rate);
 	s64 held = 0;
 	int cpu;
@@ -167,7 +117,7 @@ static s64 held_by_all(const struct nsgate_limit_rules *rules,
 	if (num_possible_cpus() > LOOK_CPUS_MAX)
 		return portion * num_online_cpus();
 	for_each_possible_cpu(cpu) {
-		const struct account *account =
+		const struct nsgate_limit_account *account =
 			&per_cpu_ptr(rules->cpu, cpu)->accounts[direction];
 
 		if (READ_ONCE(account->bucket) == rule->bucket &&
@@ -199,8 +149,8 @@ static noinline bool draw_rate(const struct nsgate_limit_rules *rules,
 			       enum nsgate_direction direction,
 			       struct nsgate_limit_cpu *this)
 {
-	const struct rule *rule = &rules->rules[direction];
-	struct account *account = &this->accounts[direction];
+	const struct nsgate_limit_rule *rule = &rules->rules[direction];
+	struct nsgate_limit_account *account = &this->accounts[direction];
 	struct nsgate_limit_pool *pool = &rules->pools[direction];
 	u64 given = given_at(rule, ktime_get_ns());
 	s64 taken = atomic64_read(&pool->taken);
@@ -261,7 +211,7 @@ static u64 used_by_all(const struct nsgate_limit_cpu __percpu *cpus,
  */
 static noinline bool count_rest(const struct nsgate_limit_rules *rules,
 				enum nsgate_direction direction,
-				struct rule *rule)
+				struct nsgate_limit_rule *rule)
 {
 	if (READ_ONCE(rule->spent))
 		return false;
@@ -281,8 +231,8 @@ static noinline bool draw_quota(struct nsgate_limit_rules *rules,
 				enum nsgate_direction direction,
 				struct nsgate_limit_cpu *this)
 {
-	struct account *account = &this->accounts[direction];
-	struct rule *rule = &rules->rules[direction];
+	struct nsgate_limit_account *account = &this->accounts[direction];
+	struct nsgate_limit_rule *rule = &rules->rules[direction];
 	struct nsgate_limit_pool *pool = &rules->pools[direction];
 	s64 want = account->used - account->quota_until + PORTION_MAX;
 	s64 drawn = atomic64_read(&pool->drawn);
@@ -290,7 +240,7 @@ static noinline bool draw_quota(struct nsgate_limit_rules *rules,
 	do {
 		if (rule->has_quota &&
 		    atomic64_read(&rule->drawn_end) - drawn < want) {
-			WRITE_ONCE(rule->near_end, true);
+			WRITE_ONCE(rule->epoch, 0);
 			return count_rest(rules, direction, rule);
 		}
 	} while (!atomic64_try_cmpxchg(&pool->drawn, &drawn, drawn + want));
@@ -302,8 +252,8 @@ static bool has_rate_left(const struct nsgate_limit_rules *rules,
 			  enum nsgate_direction direction,
 			  struct nsgate_limit_cpu *this)
 {
-	const struct rule *rule = &rules->rules[direction];
-	const struct account *account = &this->accounts[direction];
+	const struct nsgate_limit_rule *rule = &rules->rules[direction];
+	const struct nsgate_limit_account *account = &this->accounts[direction];
 
 	if (!rule->rate)
 		return true;
@@ -318,27 +268,47 @@ static bool has_quota_left(struct nsgate_limit_rules *rules,
 			   enum nsgate_direction direction,
 			   struct nsgate_limit_cpu *this)
 {
-	const struct account *account = &this->accounts[direction];
-	struct rule *rule = &rules->rules[direction];
+	const struct nsgate_limit_account *account = &this->accounts[direction];
+	struct nsgate_limit_rule *rule = &rules->rules[direction];
 
-	if (unlikely(READ_ONCE(rule->near_end)))
+	if (unlikely(!READ_ONCE(rule->epoch)))
 		return count_rest(rules, direction, rule);
 	if (likely((s64)(account->quota_until - account->used) > 0))
 		return true;
 	return draw_quota(rules, direction, this);
 }
 
+/* Up to where the next packets of this CPU need no look at what is shared. */
+static void note_free(const struct nsgate_limit_rule *rule,
+		      struct nsgate_limit_account *account, u32 epoch)
+{
+	u64 until = account->quota_until;
+
+	account->fresh_until = jiffies + HOLD_JIFFIES;
+	if (rule->rate) {
+		account->fresh_until = account->drawn_at + HOLD_JIFFIES;
+		if ((s64)(account->rate_until - until) < 0)
+			until = account->rate_until;
+	}
+	account->free_until = epoch ? until : account->used;
+	account->epoch = epoch;
+}
+
 bool nsgate_limit_charge(struct nsgate_limit_rules *rules,
 			 enum nsgate_direction direction, unsigned int len)
 {
 	bool entered = nsgate_cpu_enter();
+	struct nsgate_limit_rule *rule = &rules->rules[direction];
 	struct nsgate_limit_cpu *this = this_cpu_ptr(rules->cpu);
-	u64 *used = &this->accounts[direction].used;
+	/* Before a look at what it holds for. */
+	u32 epoch = READ_ONCE(rule->epoch);
 	bool passes = has_rate_left(rules, direction, this) &&
 		      has_quota_left(rules, direction, this);
 
-	if (likely(passes))
-		set_u64(this, used, *used + len);
+	if (passes) {
+		nsgate_limit_use(this, &this->accounts[direction], len);
+		note_free(rule, &this->accounts[direction], epoch);
+	}
 	nsgate_cpu_leave(entered);
 	return passes;
 }
@@ -348,7 +318,6 @@ bool nsgate_limit_spare(struct nsgate_limit_rules *rules,
 {
 	bool entered = nsgate_cpu_enter();
 	struct nsgate_limit_cpu *this = this_cpu_ptr(rules->cpu);
-	u64 *used = &this->accounts[direction].used;
 	bool spared;
 
 	if (jiffies - this->spared_since >= HZ) {
@@ -358,7 +327,7 @@ bool nsgate_limit_spare(struct nsgate_limit_rules *rules,
 	spared = this->spared < SPARED_MAX;
 	if (spared) {
 		this->spared++;
-		set_u64(this, used, *used + len);
+		nsgate_limit_use(this, &this->accounts[direction], len);
 	}
 	nsgate_cpu_leave(entered);
 	return spared;
@@ -369,13 +338,13 @@ bool nsgate_limit_refuse(struct nsgate_limit_rules *rules,
 {
 	bool entered = nsgate_cpu_enter();
 	struct nsgate_limit_cpu *this = this_cpu_ptr(rules->cpu);
-	struct account *account = &this->accounts[direction];
+	struct nsgate_limit_account *account = &this->accounts[direction];
 
 	set_u64(this, &account->over_packets, account->over_packets + 1);
 	set_u64(this, &account->over_bytes, account->over_bytes + len);
 	if (rules->dry) {
 		/* It passes, and is used, but must not be owed to the bucket. */
-		set_u64(this, &account->used, account->used + len);
+		nsgate_limit_use(this, account, len);
 		account->rate_until += len;
 	}
 	nsgate_cpu_leave(entered);
@@ -395,7 +364,8 @@ static int take_bytes(char **text, u64 least, u64 most, u64 *bytes)
 	return 0;
 }
 
-static int parse_rate(char **text, struct rule *rule, const char **why)
+static int parse_rate(char **text, struct nsgate_limit_rule *rule,
+		      const char **why)
 {
 	*why = "a rate is 1 to 10^12 bytes per second";
 	if (take_bytes(text, 1, RATE_MAX, &rule->rate))
@@ -407,7 +377,8 @@ static int parse_rate(char **text, struct rule *rule, const char **why)
 	return 0;
 }
 
-static int parse_quota(char **text, struct rule *rule, const char **why)
+static int parse_quota(char **text, struct nsgate_limit_rule *rule,
+		       const char **why)
 {
 	rule->has_quota = true;
 	*why = "a quota, and what is used of it, is a number of bytes";
@@ -420,7 +391,7 @@ static int parse_quota(char **text, struct rule *rule, const char **why)
 }
 
 /* "rate BYTES [burst BYTES]", "quota BYTES [used BYTES]", or both in turn. */
-static int parse_rule(char **text, struct rule *rule, const char **why)
+static int parse_rule(char **text, struct nsgate_limit_rule *rule, const char **why)
 {
 	int err;
 
@@ -520,7 +491,7 @@ static s64 count_undrawn(const struct nsgate_limit *limit,
  * If a quota ends before what has been drawn already, CPUs hold what they may not
  * use.
  */
-static void set_drawn_end(const struct nsgate_limit *limit, struct rule *rule,
+static void set_drawn_end(const struct nsgate_limit *limit, struct nsgate_limit_rule *rule,
 			  enum nsgate_direction direction)
 {
 	s64 end = rule->used_end - count_undrawn(limit, direction);
@@ -528,11 +499,11 @@ static void set_drawn_end(const struct nsgate_limit *limit, struct rule *rule,
 	atomic64_set(&rule->drawn_end, end);
 	if (rule->has_quota &&
 	    end - atomic64_read(&limit->pools[direction].drawn) < 0)
-		WRITE_ONCE(rule->near_end, true);
+		WRITE_ONCE(rule->epoch, 0);
 }
 
-static void start_quota(const struct nsgate_limit *limit, struct rule *rule,
-			const struct rule *old, enum nsgate_direction direction)
+static void start_quota(const struct nsgate_limit *limit, struct nsgate_limit_rule *rule,
+			const struct nsgate_limit_rule *old, enum nsgate_direction direction)
 {
 	u64 used = used_by_all(limit->cpu, direction);
 
@@ -545,8 +516,8 @@ static void start_quota(const struct nsgate_limit *limit, struct rule *rule,
 }
 
 /* A bucket begins full; one that goes on has what it had. */
-static void start_rate(struct nsgate_limit_pool *pool, struct rule *rule,
-		       const struct rule *old)
+static void start_rate(struct nsgate_limit_pool *pool, struct nsgate_limit_rule *rule,
+		       const struct nsgate_limit_rule *old)
 {
 	rule->start = ktime_get_ns();
 	if (old && old->rate) {
@@ -563,7 +534,7 @@ static void start_rate(struct nsgate_limit_pool *pool, struct rule *rule,
  * While the old rules were still in use somewhere, they may have given more than
  * the new ones ever will: that was right then, and nobody owes it.
  */
-static void forgive_debt(struct nsgate_limit_pool *pool, const struct rule *rule)
+static void forgive_debt(struct nsgate_limit_pool *pool, const struct nsgate_limit_rule *rule)
 {
 	s64 taken = atomic64_read(&pool->taken);
 	u64 given;
@@ -614,8 +585,11 @@ static int prepare_rules(struct nsgate_limit *limit,
 	rules->cpu = limit->cpu;
 	rules->pools = limit->pools;
 	for (i = 0; i < NSGATE_DIRECTIONS; i++) {
-		struct rule *rule = &rules->rules[i];
+		struct nsgate_limit_rule *rule = &rules->rules[i];
 
+		if (!++limit->epoch)
+			limit->epoch++;
+		rule->epoch = limit->epoch;
 		start_quota(limit, rule, old ? &old->rules[i] : NULL, i);
 		if (rule->rate)
 			start_rate(&limit->pools[i], rule,
@@ -723,7 +697,7 @@ static void read_over(const struct nsgate_limit_cpu *that,
 		      enum nsgate_direction direction,
 		      struct nsgate_count *over)
 {
-	const struct account *account = &that->accounts[direction];
+	const struct nsgate_limit_account *account = &that->accounts[direction];
 	unsigned int start;
 	u64 packets, bytes;
 

@@ -6,15 +6,18 @@
 #ifndef NSGATE_H
 #define NSGATE_H
 
+#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/bottom_half.h>
 #include <linux/if_ether.h>
 #include <linux/in6.h>
+#include <linux/jiffies.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/netfilter.h>
 #include <linux/notifier.h>
+#include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
@@ -583,9 +586,101 @@ enum nsgate_direction {
 	NSGATE_DIRECTIONS
 };
 
-struct nsgate_limit_cpu;
-struct nsgate_limit_rules;
+/**
+ * struct nsgate_limit_account - what a CPU has of a direction
+ * @used: bytes that passed, ever
+ * @free_until: the value of @used up to which nothing has to be looked at but what
+ *	stands here; less if that is so no more
+ * @fresh_until: jiffies up to which that is so
+ * @epoch: the rule's for which that is so
+ * @bucket: the bucket that @rate_until was paid from
+ * @rate_until: the value of @used up to which the rate is paid
+ * @quota_until: the same for the quota
+ * @drawn_at: jiffies when @rate_until was set
+ * @over_packets: packets that were over the limit, ever
+ * @over_bytes: their bytes
+ *
+ * Only that CPU writes it, with softirqs (on PREEMPT_RT: other tasks) kept out.
+ */
+struct nsgate_limit_account {
+	u64 used;
+	u64 free_until;
+	unsigned long fresh_until;
+	u32 epoch;
+	u32 bucket;
+	u64 rate_until;
+	u64 quota_until;
+	unsigned long drawn_at;
+	u64 over_packets;
+	u64 over_bytes;
+};
+
+/**
+ * struct nsgate_limit_cpu - what a CPU has of a limit
+ * @accounts: by direction
+ * @syncp: lets 32-bit readers see whole 64-bit values
+ * @spared_since: jiffies when it began to count @spared
+ * @spared: packets since then that passed though they were over
+ */
+struct nsgate_limit_cpu {
+	struct nsgate_limit_account accounts[NSGATE_DIRECTIONS];
+	struct u64_stats_sync syncp;
+	unsigned long spared_since;
+	unsigned int spared;
+};
+
+/**
+ * struct nsgate_limit_rule - a direction as it was written, and what follows
+ * @epoch: tells it from all others; 0 if no CPU may use what it holds, because
+ *	the quota is near its end
+ * @has_quota: whether there is a quota
+ * @sets_used: whether @used is to be set
+ * @rate: bytes per second; 0 for none
+ * @burst: bytes
+ * @quota: bytes
+ * @used: bytes that are used already, if that is to be set
+ * @given: what the bucket had given at @start
+ * @start: nanoseconds
+ * @bucket: number of the bucket
+ * @used_base: what all CPUs had used when what is used was 0
+ * @used_end: what they will have when the quota is spent
+ * @drawn_end: what may be drawn for the quota
+ * @spent: the quota is
+ */
+struct nsgate_limit_rule {
+	u32 epoch;
+	bool has_quota;
+	bool sets_used;
+	u64 rate;
+	u64 burst;
+	u64 quota;
+	u64 used;
+	u64 given;
+	u64 start;
+	u32 bucket;
+	u64 used_base;
+	u64 used_end;
+	atomic64_t drawn_end;
+	bool spent;
+};
+
 struct nsgate_limit_pool;
+
+/**
+ * struct nsgate_limit_rules - what is in force
+ * @dry: only count
+ * @cpu: what each CPU has
+ * @pools: what all CPUs share, by direction
+ * @rules: by direction
+ *
+ * It changes only in what says how near to its end a quota is.
+ */
+struct nsgate_limit_rules {
+	bool dry;
+	struct nsgate_limit_cpu __percpu *cpu;
+	struct nsgate_limit_pool *pools;
+	struct nsgate_limit_rule rules[NSGATE_DIRECTIONS];
+};
 
 /**
  * struct nsgate_limit - the limit of a family
@@ -596,6 +691,7 @@ struct nsgate_limit_pool;
  * @may_cut_off: whether rules may cut the family off; set once
  * @cpu: what each CPU has used; NULL before the first rules
  * @pools: what all CPUs share, by direction; likewise
+ * @epoch: of the last rule, @lock
  */
 struct nsgate_limit {
 	void __rcu *rules; /* gcc before 10 wants to know what RCU protects */
@@ -604,6 +700,7 @@ struct nsgate_limit {
 	bool may_cut_off;
 	struct nsgate_limit_cpu __percpu *cpu;
 	struct nsgate_limit_pool *pools;
+	u32 epoch;
 };
 
 /**
@@ -679,6 +776,52 @@ int nsgate_limit_write(struct nsgate_limit *limit, char *text,
 const char *
 nsgate_limit_read(const struct nsgate_limit *limit,
 		  struct nsgate_limit_figures figures[NSGATE_DIRECTIONS]);
+
+/**
+ * nsgate_limit_use() - note what passed
+ * @this: of this CPU
+ * @account: the account in it
+ * @len: bytes
+ *
+ * Context: As nsgate_cpu_enter() leaves it.
+ */
+static inline void nsgate_limit_use(struct nsgate_limit_cpu *this,
+				    struct nsgate_limit_account *account,
+				    unsigned int len)
+{
+	u64_stats_update_begin(&this->syncp);
+	WRITE_ONCE(account->used, account->used + len);
+	u64_stats_update_end(&this->syncp);
+}
+
+/**
+ * nsgate_limit_take() - charge a packet, if this CPU holds enough already
+ * @rules: the rules in force
+ * @direction: which way it goes
+ * @len: its length in bytes
+ *
+ * Context: RCU read side, any but hard interrupt; takes no lock.
+ * Return: whether it was charged and is within its limit; if not, only
+ * nsgate_limit_charge() can tell.
+ */
+static __always_inline bool
+nsgate_limit_take(struct nsgate_limit_rules *rules,
+		  enum nsgate_direction direction, unsigned int len)
+{
+	struct nsgate_limit_account *account;
+	struct nsgate_limit_cpu *this;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || unlikely(!in_softirq()))
+		return false;
+	this = this_cpu_ptr(rules->cpu);
+	account = &this->accounts[direction];
+	if (unlikely((s64)(account->free_until - account->used) <= 0 ||
+		     account->epoch != READ_ONCE(rules->rules[direction].epoch) ||
+		     (long)(account->fresh_until - jiffies) < 0))
+		return false;
+	nsgate_limit_use(this, account, len);
+	return true;
+}
 
 /**
  * nsgate_limit_charge() - charge a packet, if it is within its limit
