@@ -19,8 +19,10 @@ source "$(dirname "$(realpath "$0")")/edges_lib.sh"
 
 ALL_TESTS="rows_stand veth_is_edge loopback_is_none vlan_is_none qinq_is_none bridge_is_none
 	bridge_with_netfilter_is_none bond_is_none team_is_none vrf_is_none macvlan_is_edge
-	ipvlan_is_edge macvlan_above_edge_is_none tunnels_count_twice sides_change own_multicast_is_no_in frames_for_others_are_in
-	flows_are_of_edges forwarded_flows_count_once"
+	ipvlan_is_edge macvlan_above_edge_is_none tunnels_count_twice wireguard_counts_twice
+	tun_is_edge sides_change own_multicast_is_no_in frames_for_others_are_in
+	flows_are_of_edges forwarded_flows_count_once flowtable_hides_nothing
+	last_figures_are_logged"
 
 # ---- devices ----
 
@@ -311,12 +313,14 @@ wireguard_counts_twice()
 		ns=$([[ $n == 1 ]] && echo "$target" || echo "$outside")
 		in_ns "$ns" wg set tun private-key "$tmp/$n" listen-port 5182 peer "${keys[$((3 - n))]}" \
 			allowed-ips 0.0.0.0/0 endpoint 10.9.7.$((3 - n)):5182
+		ip -n "$ns" link set tun addrgenmode none
 		ip -n "$ns" address add "10.9.1.$n/24" dev tun
 		ip -n "$ns" link set tun up
 	done
 	in_ns "$target" "${traffic[@]}" 10.9.1.2 >/dev/null || check_err 1 "10.9.1.2 is reached by wireguard"
-	check_same in 0 "$outside" p0 tx 0 "$target" tun rx
-	[[ ! $egress ]] || check_same out 0 "$outside" p0 rx 0 "$outside" tun rx
+	# Its own statistics are of what carries it.
+	check_same in 0 "$outside" p0 tx 0 - 5 1640
+	[[ ! $egress ]] || check_same out 0 "$outside" p0 rx 0 - 5 1640
 	log_test "wireguard counts, and what carries it"
 }
 
@@ -325,6 +329,10 @@ tun_is_edge()
 {
 	local tunnel
 
+	if ! modprobe -q tun; then
+		log_test_skip "tun is an edge" "no tun"
+		return
+	fi
 	new_target
 	"${0%/*}/tunnel.py" t0 t1 >"$tmp/tunnel" &
 	tunnel=$!

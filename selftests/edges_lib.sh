@@ -57,13 +57,19 @@ row()
 }
 
 # sum HEADER NAMESPACE DEVICE rx|tx ...: several of these; HEADER bytes more for
-# each packet.
+# each packet. With - for NAMESPACE packets and bytes follow, which are as they are.
 sum()
 {
 	local packets=0 bytes=0 name line
 	local -a figures
 
 	while (($#)); do
+		if [[ $2 == - ]]; then
+			packets=$((packets + $3))
+			bytes=$((bytes + $4))
+			shift 4
+			continue
+		fi
 		while read -r name line; do
 			[[ $name == "$3:" ]] || continue
 			read -ra figures <<<"$line"

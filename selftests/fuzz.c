@@ -12,8 +12,9 @@
  * It knows what must come of each text, by its own reading of the rules: of those
  * for the parameter (INODE... are all that may be bound, and none is), and of those
  * for the gate and the limit (which are as after a bind), with the kernel's socket
- * filters for programs of a gate. It ends with 1, and says at which number, when something else comes of
- * it. A "-" before FILE: others write, too, so that only errors are looked at.
+ * filters for programs of a gate. It ends with 1, and says at which number, when
+ * something else comes of it. A "-" before FILE: others write, too, so that only
+ * errors are looked at.
  *
  * Frames are lines of hexadecimal digits, "#" begins a comment. In FLOWS there
  * must be no other flows than theirs.

@@ -52,7 +52,7 @@ static void make_limit(void)
 	len = 0;
 	if (one_in(10)) {
 		add_bytes(size_up_to(one_in(16) ? 3 * LIMIT_TEXT_MAX : 64),
-			  one_in(2) ? NULL : "0123456789 \nindryout ratequotabsd");
+			  one_in(2) ? NULL : "0123456789\n in dry out ratequotabsd");
 		return;
 	}
 	if (one_in(10)) {
@@ -69,7 +69,7 @@ static void make_limit(void)
 	if (one_in(2))
 		add("\n");
 	if (one_in(3))
-		damage("0123456789  \n-+x");
+		damage("0123456789\n  -+x");
 }
 
 /* The rules once more, without a look at how nsgate does it. */
