@@ -16,10 +16,11 @@ shift
 		-Werror=incompatible-pointer-types -Werror=int-conversion -x c "$file" 2>&1
 } | awk -v name="${file##*/}" '
 	# The probes themselves, ...
-	/^(ONE_OF|MAY_HAVE)\(/ && !diagnostics {
+	/^(NEEDS|ONE_OF|MAY_HAVE)\(/ && !diagnostics {
 		split($0, word, /[(,] */)
 		variant[NR] = word[1] == "ONE_OF" ? word[3] : word[2]
-		api[NR] = word[1] == "ONE_OF" ? word[2] : ""
+		api[NR] = word[1] == "MAY_HAVE" ? "" : word[2]
+		told[NR] = word[1] != "NEEDS"
 	}
 	# ... and then what the compiler says of them. An error in a macro of a header
 	# is followed by the place where the macro stands.
@@ -39,12 +40,13 @@ shift
 		for (line in variant) {
 			known += 0
 			if (!(line in refused)) {
-				print variant[line]
+				if (told[line])
+					print variant[line]
 				has[api[line]] = 1
 			}
 		}
 		for (line in variant)
-			if (api[line] != "" && !(api[line] in has) && !told[api[line]]++)
+			if (api[line] != "" && !(api[line] in has) && !missed[api[line]]++)
 				print "no-" api[line]
 		if (broken + elsewhere)
 			print "broken"
