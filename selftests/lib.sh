@@ -16,6 +16,12 @@
 # files, lib_figures.sh for figures that are compared, and lib_kernel.sh for the
 # kernel's log and what may not be left in the end.
 
+# The shell of el7 and el8 has no $EPOCHREALTIME and no $SRANDOM.
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 501)); then
+	echo "SKIP: needs bash 5.1, this is $BASH_VERSION"
+	exit 4
+fi
+
 set -eu -E -o pipefail
 export LC_ALL=C
 shopt -s extglob
