@@ -25,8 +25,7 @@ static struct listener *find_listener(const struct net *net,
 
 	ASSERT_RTNL();
 	hash_for_each_possible(listeners, listener, hash, (unsigned long)net) {
-		if (listener->net == net &&
-		    (!notifier || listener->notifier == notifier))
+		if (listener->net == net && listener->notifier == notifier)
 			return listener;
 	}
 	return NULL;
@@ -41,18 +40,25 @@ static int tell(struct listener *listener, struct net_device *dev,
 						 &info);
 }
 
-/* Each namespace has one listener at most, as it is one target at most. */
+/* A namespace may have two listeners, while it is released and bound again. */
 static int device_event(struct notifier_block *notifier, unsigned long event,
 			void *info)
 {
-	struct net_device *dev = netdev_notifier_info_to_dev(info);
+	const struct net_device *dev = netdev_notifier_info_to_dev(info);
+	const struct net *net = dev_net(dev);
 	struct listener *listener;
+	int ret = NOTIFY_DONE;
 
-	listener = find_listener(dev_net(dev), NULL);
-	if (!listener)
-		return NOTIFY_DONE;
-	return listener->notifier->notifier_call(listener->notifier, event,
-						 info);
+	ASSERT_RTNL();
+	hash_for_each_possible(listeners, listener, hash, (unsigned long)net) {
+		if (listener->net != net)
+			continue;
+		ret = listener->notifier->notifier_call(listener->notifier,
+							event, info);
+		if (ret & NOTIFY_STOP_MASK)
+			break;
+	}
+	return ret;
 }
 
 static struct notifier_block all_devices = { .notifier_call = device_event };

@@ -1,7 +1,7 @@
-#!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
 #
-# usage: probe.sh PROBES COMPILER [FLAGS...]
+# usage: sh probe.sh PROBES COMPILER [FLAGS...]
 #
 # Prints a word for each thing that the kernel has, of those that PROBES names;
 # no-API for an API of which it has no variant; and "broken" if the compiler refuses
