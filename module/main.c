@@ -245,6 +245,7 @@ err_flow:
 	nsgate_flow_exit();
 err_notifier:
 	nsgate_notifier_exit();
+	nsgate_rcu_work_exit();
 	return err;
 }
 
@@ -263,8 +264,10 @@ static void __exit nsgate_exit(void)
 	nsgate_target_exit();
 	/* ... no CPU that asks for entries in a table of flows ... */
 	nsgate_flow_exit();
-	/* ... and no device that is told to us. */
+	/* ... no device that is told to us ... */
 	nsgate_notifier_exit();
+	/* ... and nothing that RCU calls. */
+	nsgate_rcu_work_exit();
 }
 
 module_init(nsgate_init);

@@ -115,6 +115,11 @@ static inline struct rcu_work *to_rcu_work(struct work_struct *work)
 }
 
 bool queue_rcu_work(struct workqueue_struct *wq, struct rcu_work *rwork);
+void nsgate_rcu_work_exit(void);
+#else
+static inline void nsgate_rcu_work_exit(void)
+{
+}
 #endif
 
 #ifndef NSGATE_HAS_atomic64_try_cmpxchg

@@ -5,7 +5,7 @@
  */
 #include <linux/rcupdate.h>
 
-#include "older.h"
+#include "../nsgate.h"
 
 #undef pernet_operations
 #undef register_pernet_subsys
@@ -18,13 +18,18 @@ static int net_init(struct net *net)
 	return wanted->init ? wanted->init(net) : 0;
 }
 
+/* Deaths of others don't wait for a grace period more than they did without us. */
 static void net_exit_batch(struct list_head *nets)
 {
+	bool any = false;
 	struct net *net;
 
-	list_for_each_entry(net, nets, exit_list)
+	list_for_each_entry(net, nets, exit_list) {
+		any |= !!READ_ONCE(nsgate_target_slot(net)->target);
 		wanted->pre_exit(net);
-	synchronize_rcu();
+	}
+	if (any)
+		synchronize_rcu();
 	list_for_each_entry(net, nets, exit_list)
 		wanted->exit(net);
 }

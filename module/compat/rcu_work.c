@@ -11,6 +11,12 @@ static void queue_now(struct rcu_head *rcu)
 	queue_work(rwork->wq, &rwork->work);
 }
 
+/* What the module ends with: the last of these may be about to return. */
+void nsgate_rcu_work_exit(void)
+{
+	rcu_barrier();
+}
+
 /* Who queues a work again before it ran would corrupt it; nobody of us does. */
 bool queue_rcu_work(struct workqueue_struct *wq, struct rcu_work *rwork)
 {
