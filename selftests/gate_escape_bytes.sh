@@ -26,63 +26,6 @@ at_first() # HOOK...: chains there that stand before ours, as they come later
 	echo "}"
 }
 
-stands_before()
-{
-	gate_value preceded "${gate%gate}state"
-	((answer >= $1))
-}
-
-# come_first RULES: at once, or a gate write puts us before them again. The figure
-# is a second old at most.
-come_first()
-{
-	tenant nft flush ruleset
-	gate "$2"
-	busywait $BUSYWAIT_TIMEOUT preceded_is 0 || check_err $? "something stands before us"
-	tenant nft -f - <<<"$1"
-}
-
-preceded_is()
-{
-	gate_value preceded "${gate%gate}state"
-	[[ $answer == "$1" ]]
-}
-
-# attempt_first stopped|passes RULES NAME ACTOR COMMAND...: as attempt, with rules
-# whose chains come after each write of the gate.
-attempt_first()
-{
-	local before
-
-	come_first "$2" accept
-	try "${@:4}"
-	((answer)) || check_err 1 "$3 does not get through an open gate, either: $said"
-	come_first "$2" "$closed"
-	flush
-	frames
-	before=$answer
-	try "${@:4}"
-	if [[ $1 == passes ]]; then
-		((answer)) || check_err 1 "$3 is said to get through, but does not"
-	else
-		((!answer)) || check_err 1 "$3 gets through"
-		frames
-		[[ $closed != drop || $answer == "$before" ]] ||
-			check_err 1 "$3: $((answer - before)) frames get through"
-	fi
-	busywait $BUSYWAIT_TIMEOUT stands_before 1 || check_err $? "its rules stood behind ours"
-	tenant nft flush ruleset
-}
-
-first_at_egress()
-{
-	if has_hook egress; then
-		attempt_first stopped "$@"
-	else
-		attempt_first passes "$@"
-	fi
-}
-
 # Verdict 5 is NF_STOP: hooks that stand behind don't see the packet any more.
 stopped_queue()
 {
@@ -239,13 +182,19 @@ skips_ingress()
 		link set t0 master y0
 		link set v0 master y0
 	END
+	# Where br_netfilter is there, it would take the frame to IP.
+	[[ ! -e /proc/sys/net/bridge ]] || tenant sysctl -qw net.bridge.bridge-nf-call-iptables=0
 	at_egress "through a bridge" child frame v1 queue 0800 0800 udp "$own" "$foe" 4242 @
 	ip -n "$target" -batch - <<-END
 		link set t0 nomaster
 		link set v0 nomaster
 		link del y0
 	END
-	log_test "and through a bridge, at egress"
+	if has_hook egress; then
+		log_test "and through a bridge, at egress"
+	else
+		log_test "known limit: without egress it gets through a bridge that IP doesn't see"
+	fi
 
 	setup_ns sibling
 	actor sibling "$sibling"

@@ -78,6 +78,63 @@ at_egress()
 	fi
 }
 
+stands_before()
+{
+	gate_value preceded "${gate%gate}state"
+	((answer >= $1))
+}
+
+# come_first RULES: at once, or a gate write puts us before them again. The figure
+# is a second old at most.
+come_first()
+{
+	tenant nft flush ruleset
+	gate "$2"
+	busywait $BUSYWAIT_TIMEOUT preceded_is 0 || check_err $? "something stands before us"
+	tenant nft -f - <<<"$1"
+}
+
+preceded_is()
+{
+	gate_value preceded "${gate%gate}state"
+	[[ $answer == "$1" ]]
+}
+
+# attempt_first stopped|passes RULES NAME ACTOR COMMAND...: as attempt, with rules
+# whose chains come after each write of the gate.
+attempt_first()
+{
+	local before
+
+	come_first "$2" accept
+	try "${@:4}"
+	((answer)) || check_err 1 "$3 does not get through an open gate, either: $said"
+	come_first "$2" "$closed"
+	flush
+	frames
+	before=$answer
+	try "${@:4}"
+	if [[ $1 == passes ]]; then
+		((answer)) || check_err 1 "$3 is said to get through, but does not"
+	else
+		((!answer)) || check_err 1 "$3 gets through"
+		frames
+		[[ $closed != drop || $answer == "$before" ]] ||
+			check_err 1 "$3: $((answer - before)) frames get through"
+	fi
+	busywait $BUSYWAIT_TIMEOUT stands_before 1 || check_err $? "its rules stood behind ours"
+	tenant nft flush ruleset
+}
+
+first_at_egress()
+{
+	if has_hook egress; then
+		attempt_first stopped "$@"
+	else
+		attempt_first passes "$@"
+	fi
+}
+
 # tenant COMMAND...: what he does. Errors are no fault of nsgate.
 tenant()
 {
