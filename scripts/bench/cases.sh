@@ -131,7 +131,7 @@ case_limit() { case_meter; limit "in rate 1000000000000 out rate 1000000000000";
 case_limit_quota() { case_meter; limit "in quota 1000000000000 out quota 1000000000000"; }
 case_limit_none() { case_limit; limit none; }
 case_police() { police rate 100gbit burst 100m; }
-case_nft_limit() { nft_devices "limit rate over 100 gbytes/second drop" "r, t, d" | nft_in router; }
+case_nft_limit() { nft_devices "limit rate over 1000 mbytes/second drop" "r, t, d" | nft_in router; }
 case_nft_quota() { nft_devices "quota over 1000000 mbytes drop" "r, t, d" | nft_in router; }
 case_nft_host()
 {
