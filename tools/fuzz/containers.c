@@ -448,32 +448,27 @@ static void start_container(void)
 	inode = st.st_ino;
 }
 
+static void write_in(const char *directory, const char *name, char *text)
+{
+	char *path = xasprintf("%s/%s", directory, name);
+
+	write_path(path, text);
+	free(path);
+	free(text);
+}
+
 static void write_files(void)
 {
-	char *directory = xasprintf("%s/%" PRIu32, view, inode), *text, *path;
-	static const char *const files[][2] = {
-		{ "gate", "policy accept\nexcept none\nlog none\nexcepted 0\ndropped 0\n" },
-		{ "limit", "mode none\nin_rate none\n" },
-		{ "stats", "hook family proto packets bytes dropped_packets dropped_bytes\n" },
-	};
-	size_t i;
+	char *directory = xasprintf("%s/%" PRIu32, view, inode);
 
 	mkdir(directory, 0700);
-	text = xasprintf("inode cookie devices bound\n%" PRIu32 " 7 1 -\n", inode);
-	path = xasprintf("%s/namespaces", view);
-	write_path(path, text);
-	free(text);
-	free(path);
-	text = xasprintf("version 1\nstatus live\ninode %" PRIu32 "\ncookie 7\n", inode);
-	path = xasprintf("%s/state", directory);
-	write_path(path, text);
-	free(text);
-	free(path);
-	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		path = xasprintf("%s/%s", directory, files[i][0]);
-		write_path(path, files[i][1]);
-		free(path);
-	}
+	write_in(view, "namespaces",
+		 xasprintf("inode cookie devices bound\n%" PRIu32 " 7 1 -\n", inode));
+	write_in(directory, "state",
+		 xasprintf("version 1\nstatus live\ninode %" PRIu32 "\ncookie 7\n", inode));
+	write_in(directory, "gate", xstrdup("policy accept\nexcept none\nlog none\n"));
+	write_in(directory, "limit", xstrdup("mode none\nin_rate none\n"));
+	write_in(directory, "stats", xstrdup("hook family proto packets bytes\n"));
 	free(directory);
 }
 
