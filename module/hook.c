@@ -1143,16 +1143,23 @@ static void take_survey(struct nsgate_target *target,
 		rcu_read_unlock();
 		cond_resched();
 	}
-	survey->at = jiffies | 1;
+	survey->at = get_jiffies_64() | 1;
 }
 
 void nsgate_hook_survey(struct nsgate_target *target,
 			struct nsgate_survey *found)
 {
+	u64 now = get_jiffies_64() | 1;
+	bool is_fresh;
+
 	spin_lock(&target->survey_lock);
 	*found = target->survey;
+	is_fresh = found->at && now < found->at + HZ;
+	/* Others are content with the last one while this one is taken. */
+	if (found->at && !is_fresh)
+		target->survey.at = now;
 	spin_unlock(&target->survey_lock);
-	if (found->at && time_before(jiffies, found->at + HZ))
+	if (is_fresh)
 		return;
 	take_survey(target, found);
 	spin_lock(&target->survey_lock);

@@ -24,7 +24,7 @@ static char *initial_targets; /* kernel_param_lock */
 static int write_targets(const char *text)
 {
 	size_t len = strlen(text);
-	bool released;
+	bool unsettled;
 	int err;
 
 	/* sysfs hands over no more than a page, and insmod whatever it is told. */
@@ -32,8 +32,8 @@ static int write_targets(const char *text)
 		pr_err("inode: a line of %zu bytes may lack its end\n", len);
 		return -EINVAL;
 	}
-	err = nsgate_target_write(text, &released);
-	if (!released)
+	err = nsgate_target_write(text, &unsettled);
+	if (!unsettled)
 		return err;
 	kernel_param_unlock(THIS_MODULE);
 	nsgate_target_settle();
@@ -195,12 +195,12 @@ MODULE_PARM_DESC(gate_init_net,
 
 static int __init bind_initial_targets(void)
 {
-	bool released;
+	bool unsettled;
 	int err = 0;
 
 	kernel_param_lock(THIS_MODULE);
 	if (initial_targets && *initial_targets)
-		err = nsgate_target_write(initial_targets, &released);
+		err = nsgate_target_write(initial_targets, &unsettled);
 	kfree(initial_targets);
 	initial_targets = NULL;
 	if (!err) {

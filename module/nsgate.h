@@ -1013,14 +1013,14 @@ struct nsgate_finding {
 
 /**
  * struct nsgate_survey - what stands around a target's hooks, and what goes past
- * @at: when this was found, in jiffies
+ * @at: when this was found, in jiffies of 64 bits; 0 if it never was
  * @preceded: hooks of others that stand before ours
  * @tc: devices with something of tc at ingress, or anywhere, if it is loopback
  * @af_xdp: AF_XDP sockets
  * @xdp: devices with an XDP program
  */
 struct nsgate_survey {
-	unsigned long at;
+	u64 at;
 	struct nsgate_finding preceded;
 	struct nsgate_finding tc;
 	struct nsgate_finding af_xdp;
@@ -1211,18 +1211,19 @@ void nsgate_target_release_all(void);
  * @text: inodes, comma separated: these and only these shall be targets;
  *	or "+inode" or "-inode", to bind or release one, or "-inode.cookie", if
  *	several have had that inode; a newline may follow
- * @released: set to whether something was unbound, for nsgate_target_settle()
+ * @unsettled: set to whether something that was released is still to go, for
+ *	nsgate_target_settle()
  *
  * Context: Process context, may sleep. Takes the target lock.
  * Return: 0; -EINVAL if the text is malformed; -ENXIO if an inode names no
  * live network namespace (or, after '-', no target); -E2BIG if there would be
- * too many targets; -ENOMEM; or the error of a hook. On an error nothing has
+ * too many targets; -EBUSY if a name in /proc isn't free yet; -ENOMEM; or the error of a hook. On an error nothing has
  * changed and the log says why.
  */
-int nsgate_target_write(const char *text, bool *released);
+int nsgate_target_write(const char *text, bool *unsettled);
 
 /**
- * nsgate_target_settle() - wait until released targets have no hooks any more
+ * nsgate_target_settle() - wait until released targets have no hooks and no files
  *
  * Not for long, as it is up to the tenant how long that takes, and not if the
  * current task has a signal.  But no packet is judged for them any more when this
@@ -1349,12 +1350,24 @@ int nsgate_proc_prepare(struct nsgate_target *target);
 void nsgate_proc_discard(struct nsgate_target *target);
 
 /**
+ * nsgate_proc_can_add() - tell whether the names of both views of a target are free
+ * @target: the target
+ * @net: its namespace
+ *
+ * They are not as long as what was removed last can still be found.
+ *
+ * Context: Any. Holds the target lock.
+ * Return: whether they are.
+ */
+bool nsgate_proc_can_add(const struct nsgate_target *target,
+			 const struct net *net);
+
+/**
  * nsgate_proc_add_host() - show a target in the host view
  * @target: the target; no other of its inode may be shown
  *
  * Context: Process context, may sleep. Holds the target lock.
- * Return: 0, -ENOMEM, or -EBUSY if what was removed last is still to be found;
- * then nsgate_proc_remove_host() takes away what is there.
+ * Return: 0, or -ENOMEM; then nsgate_proc_remove_host() takes away what is there.
  */
 int nsgate_proc_add_host(struct nsgate_target *target);
 
@@ -1364,7 +1377,8 @@ int nsgate_proc_add_host(struct nsgate_target *target);
  * @by_cookie: as <inode>.<cookie>, rather than as <inode>
  *
  * Context: Process context, may sleep. Holds the target lock.
- * Return: 0, or the error of nsgate_proc_add_host(); then it has its old name.
+ * Return: 0; -EBUSY if the new name isn't free yet; or -ENOMEM; then it has its old
+ * name.
  */
 int nsgate_proc_rename_host(struct nsgate_target *target, bool by_cookie);
 
@@ -1379,13 +1393,22 @@ int nsgate_proc_rename_host(struct nsgate_target *target, bool by_cookie);
 void nsgate_proc_remove_host(struct nsgate_target *target);
 
 /**
+ * nsgate_proc_has_leaving() - tell whether something that was removed is still there
+ *
+ * Context: Any.
+ * Return: whether it can still be found.
+ */
+bool nsgate_proc_has_leaving(void);
+
+/**
  * nsgate_proc_await_names() - wait until what was removed can't be found any more
  *
- * For readers nobody waits here.
+ * For readers nobody waits here, and in no case for more than a second.
  *
- * Context: Process context, may sleep. Holds the target lock.
+ * Context: Process context, may sleep. Holds no lock that .pre_exit takes.
+ * Return: whether it is so.
  */
-void nsgate_proc_await_names(void);
+bool nsgate_proc_await_names(void);
 
 /**
  * nsgate_proc_add_own() - show a target to those inside
@@ -1393,8 +1416,7 @@ void nsgate_proc_await_names(void);
  * @net: its namespace
  *
  * Context: Process context, may sleep. Holds the target lock.
- * Return: 0, -ENOMEM, or -EBUSY if what was removed last is still to be found;
- * then nsgate_proc_remove_own() takes away what is there.
+ * Return: 0, or -ENOMEM; then nsgate_proc_remove_own() takes away what is there.
  */
 int nsgate_proc_add_own(struct nsgate_target *target, struct net *net);
 

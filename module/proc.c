@@ -13,7 +13,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/capability.h>
-#include <linux/completion.h>
 #include <linux/filter.h>
 #include <linux/in.h>
 #include <linux/mm.h>
@@ -32,6 +31,7 @@
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
@@ -793,6 +793,8 @@ static const struct {
 	{ "flows", HOST_OPS(flows), OWN_OPS(flows) },
 };
 
+#define NAME_LEN sizeof("4294967295.18446744073709551615")
+
 /*
  * An entry whose name can be taken away without a wait for its readers.
  *
@@ -805,18 +807,20 @@ struct nsgate_entry {
 	struct nsgate_target *target; /* referenced */
 	struct net *net; /* referenced while @parent is needed */
 	struct nsgate_entry *next; /* of the same view */
-	struct list_head leaving; /* in leaving_entries, target lock */
+	struct list_head leaving; /* in leaving_entries, leaving_lock */
 	struct work_struct removals[2];
-	refcount_t refs; /* one for the view, one for each of @removals */
+	refcount_t refs; /* one for its name, one for each of @removals */
 	spinlock_t lock; /* protects what follows */
 	unsigned int removers; /* are in remove_proc_subtree() */
 	bool removed;
-	struct completion unlinked;
-	char name[sizeof("4294967295.18446744073709551615")];
+	bool unlinked;
+	char name[NAME_LEN];
 };
 
 static struct workqueue_struct *removal_wq;
-static LIST_HEAD(leaving_entries); /* names that may be taken yet, target lock */
+static DEFINE_SPINLOCK(leaving_lock); /* protects leaving_entries */
+static LIST_HEAD(leaving_entries); /* names that may be taken yet */
+static DECLARE_WAIT_QUEUE_HEAD(name_is_free);
 
 static void entry_put(struct nsgate_entry *entry)
 {
@@ -841,16 +845,30 @@ static bool begin_removal(struct nsgate_entry *entry)
 	return !removed;
 }
 
+static void free_name(struct nsgate_entry *entry)
+{
+	spin_lock(&leaving_lock);
+	list_del(&entry->leaving);
+	spin_unlock(&leaving_lock);
+	wake_up_all(&name_is_free);
+	entry_put(entry);
+}
+
 /* One who has found it may leave another behind who is yet to look for it. */
 static void end_removal(struct nsgate_entry *entry, bool found)
 {
+	bool is_first;
+
 	spin_lock(&entry->lock);
 	entry->removers--;
 	if (found)
 		entry->removed = true;
-	if (!found || !entry->removers)
-		complete(&entry->unlinked);
+	is_first = !entry->unlinked && (!found || !entry->removers);
+	if (is_first)
+		entry->unlinked = true;
 	spin_unlock(&entry->lock);
+	if (is_first)
+		free_name(entry);
 }
 
 static void remove_entry(struct nsgate_entry *entry)
@@ -891,7 +909,6 @@ static struct nsgate_entry *entry_alloc(struct nsgate_target *target,
 	INIT_WORK(&entry->removals[1], second_removal);
 	refcount_set(&entry->refs, 1);
 	spin_lock_init(&entry->lock);
-	init_completion(&entry->unlinked);
 	return entry;
 }
 
@@ -931,41 +948,42 @@ static void schedule_removal(struct nsgate_entry *entry, struct net *net)
 		next = entry->next;
 		if (net)
 			entry->net = get_net(net);
+		spin_lock(&leaving_lock);
 		list_add_tail(&entry->leaving, &leaving_entries);
+		spin_unlock(&leaving_lock);
 		refcount_add(ARRAY_SIZE(entry->removals), &entry->refs);
 		for (i = 0; i < ARRAY_SIZE(entry->removals); i++)
 			queue_work(removal_wq, &entry->removals[i]);
 	}
 }
 
+bool nsgate_proc_has_leaving(void)
+{
+	return !list_empty(&leaving_entries);
+}
+
 /*
  * Workers are there in no time, unless hundreds of them wait for readers already.
  * Then the names stay taken for a while.
  */
-void nsgate_proc_await_names(void)
+bool nsgate_proc_await_names(void)
 {
-	struct nsgate_entry *entry, *next;
-	unsigned long left = HZ;
-
-	list_for_each_entry_safe(entry, next, &leaving_entries, leaving) {
-		left = wait_for_completion_timeout(&entry->unlinked, left);
-		if (!left)
-			return;
-		list_del(&entry->leaving);
-		entry_put(entry);
-	}
+	return wait_event_timeout(name_is_free, !nsgate_proc_has_leaving(), HZ);
 }
 
 static bool is_leaving(const struct proc_dir_entry *parent, const char *name)
 {
 	const struct nsgate_entry *entry;
+	bool found = false;
 
-	nsgate_proc_await_names();
+	spin_lock(&leaving_lock);
 	list_for_each_entry(entry, &leaving_entries, leaving) {
-		if (entry->parent == parent && !strcmp(entry->name, name))
-			return true;
+		found = entry->parent == parent && !strcmp(entry->name, name);
+		if (found)
+			break;
 	}
-	return false;
+	spin_unlock(&leaving_lock);
+	return found;
 }
 
 static int add_host_files(struct nsgate_target *target,
@@ -1012,6 +1030,34 @@ void nsgate_proc_exit(void)
 	destroy_workqueue(removal_wq);
 }
 
+static void name_in_host_view(const struct nsgate_target *target,
+			      char name[NAME_LEN])
+{
+	if (target->named_by_cookie)
+		snprintf(name, NAME_LEN, "%u.%llu", target->inode,
+			 target->cookie);
+	else
+		snprintf(name, NAME_LEN, "%u", target->inode);
+}
+
+bool nsgate_proc_can_add(const struct nsgate_target *target,
+			 const struct net *net)
+{
+	char name[NAME_LEN];
+	int i;
+
+	name_in_host_view(target, name);
+	if (is_leaving(host_dir, name))
+		return false;
+	if (!net_eq(net, &init_net))
+		return !is_leaving(net->proc_net, DIR_NAME);
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		if (is_leaving(host_dir, files[i].name))
+			return false;
+	}
+	return true;
+}
+
 int nsgate_proc_add_host(struct nsgate_target *target)
 {
 	struct nsgate_entry *entry;
@@ -1020,15 +1066,7 @@ int nsgate_proc_add_host(struct nsgate_target *target)
 	entry = entry_alloc(target, host_dir);
 	if (!entry)
 		return -ENOMEM;
-	if (target->named_by_cookie)
-		snprintf(entry->name, sizeof(entry->name), "%u.%llu",
-			 target->inode, target->cookie);
-	else
-		snprintf(entry->name, sizeof(entry->name), "%u", target->inode);
-	if (is_leaving(host_dir, entry->name)) {
-		entry_put(entry);
-		return -EBUSY;
-	}
+	name_in_host_view(target, entry->name);
 	dir = proc_mkdir_mode(entry->name, 0500, host_dir);
 	if (!dir) {
 		entry_put(entry);
@@ -1043,11 +1081,13 @@ int nsgate_proc_rename_host(struct nsgate_target *target, bool by_cookie)
 {
 	struct nsgate_entry *old = target->host_view;
 	bool before = target->named_by_cookie;
+	char name[NAME_LEN];
 	int err;
 
 	target->named_by_cookie = by_cookie;
 	target->host_view = NULL;
-	err = nsgate_proc_add_host(target);
+	name_in_host_view(target, name);
+	err = is_leaving(host_dir, name) ? -EBUSY : nsgate_proc_add_host(target);
 	if (err) {
 		nsgate_proc_remove_host(target);
 		target->host_view = old;
@@ -1102,10 +1142,6 @@ static int add_own_dir(struct nsgate_target *target, struct net *net)
 	if (!entry)
 		return -ENOMEM;
 	strscpy(entry->name, DIR_NAME, sizeof(entry->name));
-	if (is_leaving(net->proc_net, DIR_NAME)) {
-		entry_put(entry);
-		return -EBUSY;
-	}
 	dir = proc_net_mkdir(net, DIR_NAME, net->proc_net);
 	if (!dir) {
 		entry_put(entry);
@@ -1127,8 +1163,7 @@ static int add_own_to_host_dir(struct nsgate_target *target, int i)
 	if (!entry)
 		return -ENOMEM;
 	strscpy(entry->name, files[i].name, sizeof(entry->name));
-	err = is_leaving(host_dir, files[i].name) ? -EBUSY :
-	      add_own_file(target, &init_net, host_dir, i);
+	err = add_own_file(target, &init_net, host_dir, i);
 	if (err) {
 		entry_put(entry);
 		return err;

@@ -466,10 +466,25 @@ static int add_views(struct nsgate_target *target, struct net *net)
 			return err;
 		target->renamed = gone->cookie;
 	}
+	if (!nsgate_proc_can_add(target, net))
+		return -EBUSY;
 	err = nsgate_proc_add_host(target);
 	if (err)
 		return err;
 	return nsgate_proc_add_own(target, net);
+}
+
+/* Names that are about to become free are waited for without the lock. */
+static int await_views(struct nsgate_target *target, struct net *net)
+{
+	int err;
+
+	do {
+		mutex_lock(&targets_lock);
+		err = add_views(target, net);
+		mutex_unlock(&targets_lock);
+	} while (err == -EBUSY && nsgate_proc_await_names());
+	return err;
 }
 
 /* Undoes what add_views() did to the host view, if the bind or birth is undone. */
@@ -522,9 +537,7 @@ static int add_target(struct net *net, struct list_head *added)
 		goto err_alloc;
 	}
 	nsgate_target_get(target); /* for the hooks */
-	mutex_lock(&targets_lock);
-	err = add_views(target, net);
-	mutex_unlock(&targets_lock);
+	err = await_views(target, net);
 	if (err)
 		goto err_target;
 	err = nsgate_hook_register(target, net);
@@ -686,6 +699,19 @@ static void commit_binds(struct list_head *added)
 		commit_bind(target);
 }
 
+static void undo_binds(struct list_head *added)
+{
+	struct nsgate_target *target, *next;
+	struct net *net;
+
+	list_for_each_entry_safe(target, next, added, list) {
+		list_del(&target->list);
+		/* The request holds it, so it doesn't die. */
+		net = rcu_dereference_protected(target->net, true);
+		undo_bind(target, net);
+	}
+}
+
 static int bind_one(const struct inode_request *req)
 {
 	struct net *net = req->wanted[0].net;
@@ -693,23 +719,28 @@ static int bind_one(const struct inode_request *req)
 	bool full;
 	int err;
 
+	if (nsgate_target_slot(net)->target)
+		return 0;
 	mutex_lock(&targets_lock);
 	full = nr_live >= TARGETS_MAX;
 	mutex_unlock(&targets_lock);
-	if (nsgate_target_slot(net)->target)
-		return 0;
-	if (full) {
-		pr_err("inode: %u would be one more than %u targets\n",
-		       req->wanted[0].inode, TARGETS_MAX);
-		return -E2BIG;
+	if (!full) {
+		err = add_target(net, &added);
+		if (err)
+			return err;
+		/* Births have gone on meanwhile. */
+		mutex_lock(&targets_lock);
+		full = nr_live >= TARGETS_MAX;
+		if (!full)
+			commit_binds(&added);
+		mutex_unlock(&targets_lock);
 	}
-	err = add_target(net, &added);
-	if (err)
-		return err;
-	mutex_lock(&targets_lock);
-	commit_binds(&added);
-	mutex_unlock(&targets_lock);
-	return 0;
+	if (!full)
+		return 0;
+	pr_err("inode: %u would be one more than %u targets\n",
+	       req->wanted[0].inode, TARGETS_MAX);
+	undo_binds(&added);
+	return -E2BIG;
 }
 
 /* All gone ones that had the inode; tells whether there was any. */
@@ -816,19 +847,6 @@ static int add_missing(const struct inode_request *req, struct list_head *added)
 	return 0;
 }
 
-static void undo_binds(struct list_head *added)
-{
-	struct nsgate_target *target, *next;
-	struct net *net;
-
-	list_for_each_entry_safe(target, next, added, list) {
-		list_del(&target->list);
-		/* The request holds it, so it doesn't die. */
-		net = rcu_dereference_protected(target->net, true);
-		undo_bind(target, net);
-	}
-}
-
 static int replace_all(const struct inode_request *req)
 {
 	LIST_HEAD(added);
@@ -919,9 +937,6 @@ static int carry_out(const struct inode_request *req)
 	default:
 		err = replace_all(req);
 	}
-	mutex_lock(&targets_lock);
-	nsgate_proc_await_names();
-	mutex_unlock(&targets_lock);
 	mutex_unlock(&requests_lock);
 	return err;
 }
@@ -943,6 +958,7 @@ void nsgate_target_settle(void)
 	synchronize_rcu_expedited();
 	wait_event_interruptible_timeout(progress, !atomic_read(&nr_unhooking),
 					 SETTLE_TIMEOUT);
+	nsgate_proc_await_names();
 }
 
 static int write_request(struct inode_request *req, char *text)
@@ -975,7 +991,7 @@ static struct inode_request *request_alloc(const char *text)
 	return req;
 }
 
-int nsgate_target_write(const char *text, bool *released)
+int nsgate_target_write(const char *text, bool *unsettled)
 {
 	struct inode_request *req;
 	unsigned long before = READ_ONCE(nr_detached);
@@ -988,7 +1004,8 @@ int nsgate_target_write(const char *text, bool *released)
 		err = write_request(req, copy);
 	kvfree(req);
 	kfree(copy);
-	*released = READ_ONCE(nr_detached) != before;
+	*unsettled = READ_ONCE(nr_detached) != before ||
+		     nsgate_proc_has_leaving();
 	return err;
 }
 
@@ -1171,8 +1188,10 @@ static int bind_newborn(struct net *net, struct nsgate_target *parent)
 	if (err)
 		goto err_target;
 	INIT_WORK_ONSTACK(&birth.work, birth_work);
-	queue_work(births_wq, &birth.work);
-	flush_work(&birth.work);
+	do {
+		queue_work(births_wq, &birth.work);
+		flush_work(&birth.work);
+	} while (birth.err == -EBUSY && nsgate_proc_await_names());
 	destroy_work_on_stack(&birth.work);
 	err = birth.err;
 	if (!err)

@@ -299,6 +299,23 @@ static void await_gone(const char *inode)
 	}
 }
 
+/* Those that had the number before. */
+static void release_older(const char *inode)
+{
+	char pattern[64], text[64];
+	glob_t found;
+	size_t i;
+
+	snprintf(pattern, sizeof(pattern), VIEW "/%s.*", inode);
+	if (glob(pattern, 0, NULL, &found))
+		return;
+	for (i = 0; i < found.gl_pathc; i++) {
+		snprintf(text, sizeof(text), "-%s", found.gl_pathv[i] + strlen(VIEW "/"));
+		put(PARAM, text);
+	}
+	globfree(&found);
+}
+
 /* Kills the namespace that is bound, and makes another of the same number. */
 static void make_heir(void)
 {
@@ -307,6 +324,7 @@ static void make_heir(void)
 
 	close(heir);
 	await_gone(args[0]);
+	release_older(args[0]);
 	for (ms = 0; (heir = make_namespace(inode)) < 0; ms += 10) {
 		if (ms > PATIENCE)
 			fail("no new namespace gets the number %s", args[0]);
@@ -561,9 +579,14 @@ static void finish(const char *before, const char *done)
 	send_packets();
 }
 
-/* Linux has other words for it where a device gets its name, or its addresses. */
+/*
+ * Linux has other words for it where a device gets its name, or its addresses, and
+ * where a namespace gets its files in /proc.
+ */
 static bool is_of_linux(int error)
 {
+	if (births)
+		return error == EEXIST;
 	return operation->attempt == make_device && !function &&
 	       (error == EINVAL || error == ENOBUFS);
 }

@@ -64,6 +64,7 @@ setup_faults()
 setup()
 {
 	modprobe tun
+	modprobe nfnetlink_log
 	setup_program faults
 	setup_ns target other rest
 	inode=$(ns_inode "$target")
@@ -122,7 +123,7 @@ walk_functions()
 
 # What a bind calls. Any error of these is handed on, as -E2BIG is here.
 bind_functions=(proc_mkdir_mode:0:12 proc_create_data:0:12 _proc_mkdir:0:12
-	__alloc_percpu_gfp:0:12 register_netdevice_notifier_net:-7:7 nf_register_net_hooks:-7:7)
+	__alloc_percpu_gfp:0:12 register_netdevice_notifier_net:-7:7 nf_register_net_hook:-7:7)
 
 loading()
 {
@@ -204,7 +205,6 @@ writing_limit()
 
 	bind "$inode"
 	walk_memory "write to the limit" "${limit[@]}"
-	walk_functions "write to the limit" __alloc_percpu:0:12 -- "${limit[@]}"
 }
 
 reading()
@@ -236,7 +236,7 @@ fail_hooks()
 {
 	local status=0 left
 
-	insmod "$inject" function=nf_register_net_hooks value=-12 nth=1
+	insmod "$inject" function=nf_register_net_hook value=-12 nth=1
 	"$@" || status=$?
 	left=$(</sys/module/inject/parameters/nth)
 	check_equal "failures that are left" 0 "$left"
