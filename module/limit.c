@@ -139,6 +139,22 @@ static s64 cut_level(const struct nsgate_limit_rules *rules,
 }
 
 /*
+ * What a CPU holds of another bucket is lost, and it held nothing of this one.  What
+ * it owes is kept if that bucket goes on in this one.
+ */
+static void change_bucket(struct nsgate_limit_account *account,
+			  const struct nsgate_limit_rule *rule)
+{
+	bool goes_on = account->bucket - rule->first_bucket <
+		       rule->bucket - rule->first_bucket;
+
+	if (!goes_on || (s64)(account->rate_until - account->used) > 0)
+		account->rate_until = account->used;
+	WRITE_ONCE(account->drawn_at, jiffies - LONG_MAX);
+	WRITE_ONCE(account->bucket, rule->bucket);
+}
+
+/*
  * Takes a portion from the bucket, if that has more than this CPU owes it.  The
  * portion may be nothing: then one packet passes, and is owed.
  *
@@ -156,10 +172,8 @@ static noinline bool draw_rate(const struct nsgate_limit_rules *rules,
 	s64 taken = atomic64_read(&pool->taken);
 	s64 level, held, debt, portion = portion_of(rule);
 
-	if (account->bucket != rule->bucket) {
-		account->rate_until = account->used;
-		WRITE_ONCE(account->bucket, rule->bucket);
-	}
+	if (account->bucket != rule->bucket)
+		change_bucket(account, rule);
 	held = account->rate_until - account->used;
 	debt = max_t(s64, -held, 0);
 	do {
@@ -515,17 +529,48 @@ static void start_quota(const struct nsgate_limit *limit, struct nsgate_limit_ru
 	set_drawn_end(limit, rule, direction);
 }
 
-/* A bucket begins full; one that goes on has what it had. */
-static void start_rate(struct nsgate_limit_pool *pool, struct nsgate_limit_rule *rule,
-		       const struct nsgate_limit_rule *old)
+/*
+ * A rate follows another: the bucket has what it had, cut to what the old burst and
+ * the new one allow.  Where the new portion is smaller, CPUs hold more than they
+ * are taken to, and it would pass besides the new burst: they lose it, by another
+ * number of the bucket.
+ */
+static void continue_rate(struct nsgate_limit_pool *pool,
+			  struct nsgate_limit_rule *rule,
+			  const struct nsgate_limit_rules *old,
+			  enum nsgate_direction direction)
+{
+	const struct nsgate_limit_rule *before = &old->rules[direction];
+	s64 level, taken = atomic64_read(&pool->taken);
+	s64 burst = min_t(u64, rule->burst, BYTES_MAX);
+
+	rule->given = given_at(before, rule->start);
+	do {
+		/* As in draw_rate(). */
+		smp_rmb();
+		level = cut_level(old, direction, level_of(rule->given, taken),
+				  portion_of(before));
+	} while (!atomic64_try_cmpxchg(&pool->taken, &taken,
+				       rule->given - min(level, burst)));
+	rule->first_bucket = before->first_bucket;
+	rule->bucket = before->bucket;
+	if (portion_of(rule) < portion_of(before))
+		rule->bucket = ++pool->bucket;
+}
+
+/* @old: may be NULL; a bucket that follows none begins full */
+static void start_rate(struct nsgate_limit_pool *pool,
+		       struct nsgate_limit_rule *rule,
+		       const struct nsgate_limit_rules *old,
+		       enum nsgate_direction direction)
 {
 	rule->start = ktime_get_ns();
-	if (old && old->rate) {
-		rule->bucket = old->bucket;
-		rule->given = given_at(old, rule->start);
+	if (old && old->rules[direction].rate) {
+		continue_rate(pool, rule, old, direction);
 		return;
 	}
 	rule->bucket = ++pool->bucket;
+	rule->first_bucket = rule->bucket;
 	rule->given = atomic64_read(&pool->taken) +
 		      min_t(u64, rule->burst, BYTES_MAX);
 }
@@ -592,8 +637,7 @@ static int prepare_rules(struct nsgate_limit *limit,
 		rule->epoch = limit->epoch;
 		start_quota(limit, rule, old ? &old->rules[i] : NULL, i);
 		if (rule->rate)
-			start_rate(&limit->pools[i], rule,
-				   old ? &old->rules[i] : NULL);
+			start_rate(&limit->pools[i], rule, old, i);
 	}
 	return 0;
 }

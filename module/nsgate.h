@@ -642,6 +642,7 @@ struct nsgate_limit_cpu {
  * @given: what the bucket had given at @start
  * @start: nanoseconds
  * @bucket: number of the bucket
+ * @first_bucket: number of the one that began full, and goes on in this
  * @used_base: what all CPUs had used when what is used was 0
  * @used_end: what they will have when the quota is spent
  * @drawn_end: what may be drawn for the quota
@@ -658,6 +659,7 @@ struct nsgate_limit_rule {
 	u64 given;
 	u64 start;
 	u32 bucket;
+	u32 first_bucket;
 	u64 used_base;
 	u64 used_end;
 	atomic64_t drawn_end;

@@ -13,6 +13,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -522,23 +523,45 @@ static void test_dry(int n)
 	nsgate_limit_put(limit);
 }
 
-/* A rewrite gives back nothing: the bucket goes on as it was. */
-static void test_rewrite_rate(void)
+/*
+ * A rewrite gives back nothing: the bucket goes on as it was, or cut to another
+ * burst, and what is owed stays owed.
+ */
+static void test_rewrite_rate(const char *one, const char *other)
 {
 	struct sender sender = { .len = 1000 };
 	int i;
 
 	setup(2);
 	write_limit("out rate 1000000 burst 100000");
+	for (i = 0; i < 100; i++)
+		offer(&sender, 0);
 	for (i = 0; i < 10000; i++) {
-		write_limit(i % 2 ? "out rate 1000000 burst 100000" :
-				    "out rate 1000001 burst 200000");
+		write_limit(i % 2 ? one : other);
 		offer(&sender, 1000);
 	}
 	printf("# 10,000 rewrites in 10 ms: passed %" PRIu64 " of a burst of 100000\n",
 	       sender.bytes);
 	check(sender.bytes >= 100000 && sender.bytes <= 100000 + 10000 + 1000,
 	      "rewrites fill no bucket");
+	nsgate_limit_put(limit);
+}
+
+/* A smaller burst or rate holds at once: what CPUs held of the old one is gone. */
+static void test_shrinking(int n, const char *from, const char *to, u64 burst)
+{
+	u64 bytes;
+
+	setup(n);
+	write_limit(from);
+	send_at_once(n, 1);
+	clock_ns += NSEC_PER_SEC / 100;
+	write_limit(to);
+	bytes = send_at_once(n, 2000);
+	printf("# %2d CPUs, \"%s\", then \"%s\": at once %" PRIu64 "\n", n, from, to,
+	       bytes);
+	check(bytes >= burst && bytes <= burst + n * 1000ULL,
+	      "what is held of a larger burst doesn't pass besides a smaller one");
 	nsgate_limit_put(limit);
 }
 
@@ -657,8 +680,14 @@ int main(void)
 		test_rewrites(n);
 		test_dry(n);
 		test_slowing(n);
+		test_shrinking(n, "out rate 1000", "out rate 1000 burst 1000", 1000);
+		test_shrinking(n, "out rate 2000000 burst 2000000",
+			       "out rate 1000 burst 10000", 10000);
 	}
-	test_rewrite_rate();
+	test_rewrite_rate("out rate 1000000 burst 100000",
+			  "out rate 1000001 burst 200000");
+	test_rewrite_rate("out rate 1000000 burst 100000",
+			  "out rate 1000000 burst 1000");
 	test_years(1);
 	test_years(1000000000);
 	test_years(1000000000000ULL);
