@@ -9,8 +9,8 @@
 # shellcheck source=gate_escape_lib.sh
 source "$(dirname "$(realpath "$0")")/gate_escape_lib.sh"
 
-ALL_TESTS="limit_tc limit_packet_socket_hears limit_xdp limit_pktgen limit_qdisc
-	limit_moved_device"
+ALL_TESTS="limit_tc limit_packet_socket_hears limit_l3s limit_xdp limit_pktgen
+	limit_netconsole limit_qdisc limit_moved_device"
 
 # tc comes before ingress and behind egress, and what it redirects skips both.
 limit_tc()
@@ -49,6 +49,29 @@ limit_packet_socket_hears()
 	attempt passes "a frame" friend udp "$own" 4242 @
 	watcher=watch
 	log_test "known limit: a packet socket hears what is then dropped"
+}
+
+# The host gives an ipvlan device over f0 to target.
+limit_l3s()
+{
+	local lower
+
+	if ! ip -n "$outside" link add link f0 name l3s type ipvlan mode l3s; then
+		log_test_skip "ipvlan in mode l3s" "there is none"
+		return
+	fi
+	read -r _ _ lower _ < <(ip -n "$outside" -br link show dev f0)
+	ip -n "$outside" link set l3s netns "$target"
+	ip -n "$target" addr add 10.9.9.5/24 dev l3s
+	ip -n "$target" link set l3s up
+	ip -n "$fence" neigh add 10.9.9.5 lladdr "$lower" dev f1
+	actor hearer "$target"
+	must hearer receiving receive 10.9.9.5 4242
+	watcher=hearer
+	attempt passes "UDP" fence udp 10.9.9.5 4242 @
+	watcher=watch
+	ip -n "$target" link del l3s
+	log_test "known limit: an ipvlan device in mode l3s hears what comes in"
 }
 
 limit_xdp()
@@ -98,6 +121,59 @@ limit_pktgen()
 	check_equal "frames of pktgen" 5 $((answer - before))
 	modprobe -r pktgen
 	log_test "known limit: pktgen sends past the gate, where the host has loaded it"
+}
+
+# How many frames device $1 of target has sent.
+sent_by()
+{
+	local name figures
+
+	while read -r name figures; do
+		[[ $name != "$1:" ]] || awk '{ print $10 }' <<<"$figures"
+	done < <(in_ns "$target" cat /proc/net/dev)
+}
+
+netconsole_sends()
+{
+	echo "<0>nsgate selftest" >/dev/kmsg
+	(($(sent_by d9) > $1))
+}
+
+# It is set up by root of the host, in the namespace, and speaks at once. Newer veth
+# devices don't let it.
+limit_netconsole()
+{
+	local config=/sys/kernel/config/netconsole/nsgate before
+
+	if ! modprobe -q netconsole; then
+		log_test_skip "netconsole" "there is no netconsole"
+		return
+	fi
+	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
+	ip -n "$target" -batch - <<-END
+		link add d9 type dummy
+		link set d9 addrgenmode none
+		addr add 10.9.6.1/24 dev d9
+		link set d9 up
+		neigh add 10.9.6.2 lladdr 02:00:00:09:06:02 dev d9
+	END
+	mkdir "$config"
+	echo d9 >"$config/dev_name"
+	echo 10.9.6.1 >"$config/local_ip"
+	echo 10.9.6.2 >"$config/remote_ip"
+	echo 02:00:00:09:06:02 >"$config/remote_mac"
+	gate drop
+	before=$(sent_by d9)
+	ask tenant udp 10.9.6.2 4242 ng00000000
+	check_equal "what a socket has sent by it" "$before" "$(sent_by d9)"
+	in_ns "$target" bash -c "echo 1 >$config/enabled" || check_err $? "it can't be enabled"
+	busywait $BUSYWAIT_TIMEOUT netconsole_sends "$before" ||
+		check_err 1 "it is said to send past the gate, but does not"
+	echo 0 >"$config/enabled" || true
+	rmdir "$config"
+	modprobe -r netconsole
+	ip -n "$target" link del d9
+	log_test "known limit: netconsole sends past the gate, where the host has set it up"
 }
 
 # A plug stands for all that holds packets back for long.
