@@ -501,6 +501,14 @@ static s64 count_undrawn(const struct nsgate_limit *limit,
 	return undrawn;
 }
 
+/* @sum: what all CPUs have used, ever */
+static u64 used_of(const struct nsgate_limit_rule *rule, u64 sum)
+{
+	u64 used = rule->used + (sum - rule->used_from);
+
+	return used < rule->used ? U64_MAX : used;
+}
+
 /*
  * If a quota ends before what has been drawn already, CPUs hold what they may not
  * use.
@@ -516,16 +524,25 @@ static void set_drawn_end(const struct nsgate_limit *limit, struct nsgate_limit_
 		WRITE_ONCE(rule->epoch, 0);
 }
 
+/* Both may be as large as can be written; it is told as nearly as can be added. */
+static s64 left_of(u64 quota, u64 used)
+{
+	if (used > quota)
+		return -min_t(u64, used - quota, BYTES_MAX);
+	return min_t(u64, quota - used, BYTES_MAX);
+}
+
 static void start_quota(const struct nsgate_limit *limit, struct nsgate_limit_rule *rule,
 			const struct nsgate_limit_rule *old, enum nsgate_direction direction)
 {
-	u64 used = used_by_all(limit->cpu, direction);
+	u64 sum = used_by_all(limit->cpu, direction);
 
-	if (rule->sets_used)
-		rule->used_base = used - min_t(u64, rule->used, BYTES_MAX);
-	else
-		rule->used_base = old ? old->used_base : used;
-	rule->used_end = rule->used_base + min_t(u64, rule->quota, BYTES_MAX);
+	rule->used_from = sum;
+	if (!rule->sets_used && old) {
+		rule->used = old->used;
+		rule->used_from = old->used_from;
+	}
+	rule->used_end = sum + left_of(rule->quota, used_of(rule, sum));
 	set_drawn_end(limit, rule, direction);
 }
 
@@ -778,8 +795,8 @@ static void read_direction(const struct nsgate_limit *limit,
 	figures->burst = rules->rules[direction].burst;
 	figures->has_quota = rules->rules[direction].has_quota;
 	figures->quota = rules->rules[direction].quota;
-	figures->used = used_by_all(accounts, direction) -
-			rules->rules[direction].used_base;
+	figures->used = used_of(&rules->rules[direction],
+				used_by_all(accounts, direction));
 }
 
 const char *

@@ -634,16 +634,16 @@ struct nsgate_limit_cpu {
  * @epoch: tells it from all others; 0 if no CPU may use what it holds, because
  *	the quota is near its end
  * @has_quota: whether there is a quota
- * @sets_used: whether @used is to be set
+ * @sets_used: whether @used was written
  * @rate: bytes per second; 0 for none
  * @burst: bytes
  * @quota: bytes
- * @used: bytes that are used already, if that is to be set
+ * @used: bytes that were used already when all CPUs had used @used_from
  * @given: what the bucket had given at @start
  * @start: nanoseconds
  * @bucket: number of the bucket
  * @first_bucket: number of the one that began full, and goes on in this
- * @used_base: what all CPUs had used when what is used was 0
+ * @used_from: see @used
  * @used_end: what they will have when the quota is spent
  * @drawn_end: what may be drawn for the quota
  * @spent: the quota is
@@ -660,7 +660,7 @@ struct nsgate_limit_rule {
 	u64 start;
 	u32 bucket;
 	u32 first_bucket;
-	u64 used_base;
+	u64 used_from;
 	u64 used_end;
 	atomic64_t drawn_end;
 	bool spent;

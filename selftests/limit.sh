@@ -131,6 +131,10 @@ texts_are_taken()
 	limit "dry in rate 1000000000000"
 	check_equal "mode" dry "$(key mode)"
 	check_equal "in" "1000000000000 50000000000" "$(key in_rate) $(key in_burst)"
+	# None of what passes meanwhile changes so many digits.
+	limit "in quota 18446744073709551615 used 18446744000000000000"
+	[[ $(key in_quota) == 18446744073709551615 && $(key in_used) == 18446744000* ]] ||
+		check_err 1 "in: $(key in_used) of $(key in_quota)"
 	limit "none"
 	check_equal "mode" none "$(key mode)"
 	log_test "what is written can be read"

@@ -456,6 +456,41 @@ static void test_quota(int n, u64 quota, unsigned int len)
 	nsgate_limit_put(limit);
 }
 
+static u64 used_now(void)
+{
+	struct nsgate_limit_figures figures[NSGATE_DIRECTIONS];
+
+	nsgate_limit_read(limit, figures);
+	return figures[NSGATE_OUTWARDS].used;
+}
+
+/* All that 64 bits can say. */
+static void test_large_quotas(void)
+{
+	struct sender sender = { .len = 600 };
+
+	setup(2);
+	write_limit("out quota 18446744073709551615 used 18446744073709551000");
+	check(used_now() == 18446744073709551000ULL, "what is written can be read");
+	offer(&sender, 1);
+	check(sender.passed == 1, "615 bytes are left of a quota");
+	check(used_now() == 18446744073709551600ULL, "what passed is added");
+	offer(&sender, 1);
+	offer(&sender, 1);
+	check(sender.passed == 2, "the largest quota ends");
+	check(used_now() == U64_MAX, "what is used has no carry");
+	write_limit("out quota 18446744073709551615");
+	offer(&sender, 1);
+	check(sender.passed == 2, "and it stays spent");
+	write_limit("out quota 5 used 18446744073709551615");
+	offer(&sender, 1);
+	check(sender.passed == 2 && used_now() == U64_MAX, "a small quota is spent");
+	write_limit("out quota 18446744073709551615 used 4");
+	offer(&sender, 1);
+	check(sender.passed == 3 && used_now() == 604, "a large one isn't");
+	nsgate_limit_put(limit);
+}
+
 /* Rates and quotas come and go; what passed is charged whatever was in force. */
 static void test_rewrites(int n)
 {
@@ -688,6 +723,7 @@ int main(void)
 			  "out rate 1000001 burst 200000");
 	test_rewrite_rate("out rate 1000000 burst 100000",
 			  "out rate 1000000 burst 1000");
+	test_large_quotas();
 	test_years(1);
 	test_years(1000000000);
 	test_years(1000000000000ULL);
