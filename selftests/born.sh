@@ -20,7 +20,8 @@ ALL_TESTS="off_at_first parameter_refused children_are_born others_are_not
 	five_ways first_packet_counts first_packet_dropped family_has_one_gate
 	member_is_released lists_name_families gone_members_go
 	gone_parents_are_told
-	full_family all_are_born undone race all_closed loaded_with_auto"
+	full_family all_are_born undone race all_closed loaded_with_auto
+	unload_among_births"
 
 AUTO_PARAM=/sys/module/nsgate/parameters/auto
 here=$(dirname "$(realpath "$0")")
@@ -471,6 +472,37 @@ loaded_with_auto()
 	load_nsgate
 	check_equal parameter off "$(<$AUTO_PARAM)"
 	log_test "auto= can be told at load"
+}
+
+born_are()
+{
+	(($(auto born) >= $1))
+}
+
+is_unloaded()
+{
+	! nsgate_loaded
+}
+
+# A removal of the module waits for what is being born, and for that only. It can't
+# be killed, so it is awaited from aside.
+unload_among_births()
+{
+	local i maker
+
+	unload_nsgate
+	for i in {1..5}; do
+		load_nsgate "inode=$head_inode" auto=children
+		in_ns "$head" bash -c 'while :; do unshare -n true; done' &
+		maker=$!
+		busywait $BUSYWAIT_TIMEOUT born_are "$i" || check_err $? "nothing is born"
+		unload_nsgate &
+		busywait $BUSYWAIT_TIMEOUT is_unloaded || die "the module doesn't go, at try $i"
+		kill "$maker"
+		wait "$maker" 2>/dev/null || true
+	done
+	load_nsgate
+	log_test "the module goes while there are births"
 }
 
 setup_tmp
