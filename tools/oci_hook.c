@@ -217,7 +217,7 @@ static void find_namespace(struct ns *ns, json_t *state)
 
 static void start(json_t *state, const char *id)
 {
-	struct attachment attachment = { .kind = "oci", .id = xstrdup(id) };
+	struct attachment attachment = { .kind = "oci" };
 	const char *bundle = json_string_value(json_object_get(state, "bundle"));
 	struct wanted wanted = { };
 	struct ns ns;
@@ -226,6 +226,7 @@ static void start(json_t *state, const char *id)
 	read_annotations(&wanted, state);
 	if (!wanted.count || (wanted.bind.value && !is_yes(&wanted.bind)))
 		return;
+	attachment.id = xstrdup(id);
 	if (wanted.gate.value)
 		attachment.gate = gate_text(wanted.gate.name, wanted.gate.value,
 					    &wanted.gate_options);
