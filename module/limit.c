@@ -308,6 +308,15 @@ static void note_free(const struct nsgate_limit_rule *rule,
 	account->epoch = epoch;
 }
 
+/*
+ * A quota that is spent is looked at first: what it drops draws nothing.  None is
+ * spent whose rule has an epoch.
+ */
+static bool is_spent(const struct nsgate_limit_rule *rule, u32 epoch)
+{
+	return unlikely(!epoch) && READ_ONCE(rule->spent);
+}
+
 bool nsgate_limit_charge(struct nsgate_limit_rules *rules,
 			 enum nsgate_direction direction, unsigned int len)
 {
@@ -316,7 +325,8 @@ bool nsgate_limit_charge(struct nsgate_limit_rules *rules,
 	struct nsgate_limit_cpu *this = this_cpu_ptr(rules->cpu);
 	/* Before a look at what it holds for. */
 	u32 epoch = READ_ONCE(rule->epoch);
-	bool passes = has_rate_left(rules, direction, this) &&
+	bool passes = !is_spent(rule, epoch) &&
+		      has_rate_left(rules, direction, this) &&
 		      has_quota_left(rules, direction, this);
 
 	if (passes) {

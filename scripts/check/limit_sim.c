@@ -62,11 +62,13 @@ typedef struct {
 	s64 counter;
 } atomic64_t;
 
+static __thread u64 exchanges; /* writes of what is shared */
+
 #define atomic64_read(a) READ_ONCE((a)->counter)
 #define atomic64_set(a, v) WRITE_ONCE((a)->counter, (v))
 #define atomic64_try_cmpxchg(a, old, new) \
-	__atomic_compare_exchange_n(&(a)->counter, (old), (new), false, \
-				    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
+	(exchanges++, __atomic_compare_exchange_n(&(a)->counter, (old), (new), false, \
+				    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 
 struct u64_stats_sync {
 	int unused;
@@ -491,6 +493,34 @@ static void test_large_quotas(void)
 	nsgate_limit_put(limit);
 }
 
+/* What is dropped writes nothing that is shared, whichever of the two drops it. */
+static void test_drops(int n, const char *text)
+{
+	struct sender sender = { .len = 1000 };
+	u64 before, passed, writes = 0;
+	int i, dropped = 0;
+
+	setup(n);
+	write_limit(text);
+	/* Until the end of what there is. */
+	for (i = 0; i < 1000; i++)
+		offer(&sender, 1);
+	/* Time goes on, and so may the bucket, for about 50 packets. */
+	for (i = 0; i < 1000; i++) {
+		before = exchanges;
+		passed = sender.passed;
+		offer(&sender, 50000000);
+		if (sender.passed != passed)
+			continue;
+		dropped++;
+		writes += exchanges - before;
+	}
+	printf("# %2d CPUs, \"%s\": %d packets dropped, %" PRIu64 " writes of what is shared\n",
+	       n, text, dropped, writes);
+	check(dropped >= 900 && !writes, "what is dropped writes nothing that is shared");
+	nsgate_limit_put(limit);
+}
+
 /* Rates and quotas come and go; what passed is charged whatever was in force. */
 static void test_rewrites(int n)
 {
@@ -712,6 +742,9 @@ int main(void)
 		test_quota(n, 1000, 1500);
 		test_quota(n, 10000000, 1500);
 		test_quota(n, 100000000, 300);
+		test_drops(n, "out rate 1000 burst 1");
+		test_drops(n, "out rate 1000 burst 1 quota 0");
+		test_drops(n, "out rate 1000 quota 30000");
 		test_rewrites(n);
 		test_dry(n);
 		test_slowing(n);
