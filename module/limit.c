@@ -53,7 +53,10 @@
 /* With more CPUs, it would take too long to look what each of them holds. */
 #define LOOK_CPUS_MAX 64
 
-#define SPARED_MAX 100 /* packets per second and CPU */
+#define SPARED_MAX 100 /* packets in any second, for each CPU */
+
+/* What all but one of the slots cover is a second at least. */
+#define SLOT_JIFFIES DIV_ROUND_UP(HZ, NSGATE_SPARED_SLOTS - 1)
 
 /* What all CPUs share of a direction; a cache line of its own. */
 struct nsgate_limit_pool {
@@ -337,22 +340,41 @@ bool nsgate_limit_charge(struct nsgate_limit_rules *rules,
 	return passes;
 }
 
+/* Slots in which nothing was spared yet begin with none. */
+static void turn_slots(struct nsgate_limit_cpu *this, unsigned long now)
+{
+	if (now - this->spared_at >= NSGATE_SPARED_SLOTS) {
+		memset(this->spared, 0, sizeof(this->spared));
+		this->spared_at = now;
+	}
+	while (this->spared_at != now)
+		this->spared[++this->spared_at % NSGATE_SPARED_SLOTS] = 0;
+}
+
+/* Both directions together. */
+static bool may_spare(struct nsgate_limit_cpu *this)
+{
+	unsigned long now = jiffies / SLOT_JIFFIES;
+	unsigned int i, sum = 0;
+
+	turn_slots(this, now);
+	for (i = 0; i < NSGATE_SPARED_SLOTS; i++)
+		sum += this->spared[i];
+	if (sum >= SPARED_MAX)
+		return false;
+	this->spared[now % NSGATE_SPARED_SLOTS]++;
+	return true;
+}
+
 bool nsgate_limit_spare(struct nsgate_limit_rules *rules,
 			enum nsgate_direction direction, unsigned int len)
 {
 	bool entered = nsgate_cpu_enter();
 	struct nsgate_limit_cpu *this = this_cpu_ptr(rules->cpu);
-	bool spared;
+	bool spared = may_spare(this);
 
-	if (jiffies - this->spared_since >= HZ) {
-		this->spared_since = jiffies;
-		this->spared = 0;
-	}
-	spared = this->spared < SPARED_MAX;
-	if (spared) {
-		this->spared++;
+	if (spared)
 		nsgate_limit_use(this, &this->accounts[direction], len);
-	}
 	nsgate_cpu_leave(entered);
 	return spared;
 }

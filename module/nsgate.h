@@ -615,18 +615,21 @@ struct nsgate_limit_account {
 	u64 over_bytes;
 };
 
+/* Of a tenth of a second, and one for what is of two. */
+#define NSGATE_SPARED_SLOTS 11
+
 /**
  * struct nsgate_limit_cpu - what a CPU has of a limit
  * @accounts: by direction
  * @syncp: lets 32-bit readers see whole 64-bit values
- * @spared_since: jiffies when it began to count @spared
- * @spared: packets since then that passed though they were over
+ * @spared_at: number of the slot in which a packet was last looked at that was over
+ * @spared: how many of them passed all the same, by slot, the last ones in turn
  */
 struct nsgate_limit_cpu {
 	struct nsgate_limit_account accounts[NSGATE_DIRECTIONS];
 	struct u64_stats_sync syncp;
-	unsigned long spared_since;
-	unsigned int spared;
+	unsigned long spared_at;
+	u8 spared[NSGATE_SPARED_SLOTS];
 };
 
 /**
@@ -845,7 +848,7 @@ bool nsgate_limit_charge(struct nsgate_limit_rules *rules,
  * @len: its length in bytes
  *
  * Context: RCU read side, any but hard interrupt; takes no lock.
- * Return: whether it passes: there may be so many in each second.
+ * Return: whether it passes: there may be so many in any second, of both directions.
  */
 bool nsgate_limit_spare(struct nsgate_limit_rules *rules,
 			enum nsgate_direction direction, unsigned int len);

@@ -49,6 +49,7 @@ typedef uint64_t u64;
 #define min(a, b) ((a) < (b) ? (a) : (b))
 #define min_t(t, a, b) ((t)(a) < (t)(b) ? (t)(a) : (t)(b))
 #define max_t(t, a, b) ((t)(a) > (t)(b) ? (t)(a) : (t)(b))
+#define DIV_ROUND_UP(a, b) (((a) + (b) - 1) / (b))
 #define clamp_t(t, v, low, high) min_t(t, max_t(t, v, low), high)
 
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -521,6 +522,47 @@ static void test_drops(int n, const char *text)
 	nsgate_limit_put(limit);
 }
 
+/* So many packets that a link needs, at once, are spared if they can be. */
+static void ask_to_spare(struct sender *sender, u64 step, int packets)
+{
+	struct pass pass = { .len = 1 };
+
+	for (clock_ns += step; packets--; ) {
+		pass.from = clock_ns;
+		pass.until = clock_ns;
+		if (nsgate_limit_spare(limit->rules, packets % 2, 60))
+			sender->passes[sender->passed++] = pass;
+	}
+}
+
+/* 100 in any second and not only in those that begin with a packet. */
+static void test_spared(void)
+{
+	struct sender sender = { .passes = calloc(10000, sizeof(struct pass)) };
+	u64 all;
+	int i;
+
+	setup(1);
+	write_limit("in quota 0 out quota 0");
+	ask_to_spare(&sender, 0, 1000);
+	check(sender.passed == 100, "100 packets are spared at once");
+	ask_to_spare(&sender, 3 * NSEC_PER_SEC, 1);
+	ask_to_spare(&sender, 990000000, 1000);
+	ask_to_spare(&sender, 20000000, 1000);
+	ask_to_spare(&sender, 3 * NSEC_PER_SEC, 0);
+	all = sender.passed;
+	for (i = 0; i < 10000; i++)
+		ask_to_spare(&sender, 1000000, 1);
+	all = sender.passed - all;
+	printf("# spared in 10 s: %" PRIu64 ", in the worst second %" PRIu64 "\n", all,
+	       find_worst_second(sender.passes, sender.passed));
+	check(find_worst_second(sender.passes, sender.passed) <= 100,
+	      "no second has more than 100 that are spared");
+	check(all >= 900, "nearly 100 are spared in each");
+	free(sender.passes);
+	nsgate_limit_put(limit);
+}
+
 /* Rates and quotas come and go; what passed is charged whatever was in force. */
 static void test_rewrites(int n)
 {
@@ -757,6 +799,7 @@ int main(void)
 	test_rewrite_rate("out rate 1000000 burst 100000",
 			  "out rate 1000000 burst 1000");
 	test_large_quotas();
+	test_spared();
 	test_years(1);
 	test_years(1000000000);
 	test_years(1000000000000ULL);
