@@ -32,9 +32,21 @@ now_ms()
 	echo $((${EPOCHREALTIME/./} / 1000))
 }
 
+# A namespace is in no list as soon as its death begins.
 is_unknown()
 {
 	! awk -v cookie="$1" '$2 == cookie { found = 1 } END { exit !found }' "$HOST_VIEW/namespaces"
+}
+
+cookie_of()
+{
+	state_of "$HOST_VIEW/$1/state" cookie
+}
+
+# What is told from then on is told by its .pre_exit: those before it are through.
+is_gone()
+{
+	[[ $(state_of "$HOST_VIEW/$1/state" status) == gone ]]
 }
 
 has_ended()
@@ -63,8 +75,8 @@ end_rtnl()
 setup_others()
 {
 	setup_ns mortal other user
-	write_inode "+$(ns_inode "$mortal")"
-	mortal_cookie=$(state_of "$HOST_VIEW/$(ns_inode "$mortal")/state" cookie)
+	mortal_number=$(ns_inode "$mortal")
+	write_inode "+$mortal_number"
 	begin_rtnl "$user"
 }
 
@@ -85,7 +97,7 @@ check_others()
 	write_inode "+$(ns_inode "$other")" &
 	binder=$!
 	busywait "$limit" has_ended $binder || check_err 1 "no bind within $limit ms"
-	busywait "$limit" is_unknown "$mortal_cookie" ||
+	busywait "$limit" is_gone "$mortal_number" ||
 		check_err 1 "another namespace doesn't die within $limit ms"
 	took=$(($(now_ms) - begin))
 	end_rtnl

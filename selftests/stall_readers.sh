@@ -6,8 +6,8 @@
 # A tenant opens the files of his own view, reads them or seeks in them, with next to
 # no CPU time, or reads into memory that is never there, by descriptors that he took
 # elsewhere, while his namespace dies or is released. Others have to get on meanwhile.
-# His flows are $NSGATE_FLOWS (20000), for which an emulated machine doesn't need long;
-# that many cost more CPU time than he has in a minute.
+# His flows are $NSGATE_FLOWS (20000), for which an emulated machine doesn't need long:
+# others who have nothing to do share the CPU time that there is.
 
 # shellcheck source=stall_lib.sh
 source "$(dirname "$(realpath "$0")")/stall_lib.sh"
@@ -26,6 +26,7 @@ flows=${NSGATE_FLOWS:-20000}
 cgroup=		# in which there is no CPU time
 starve='' stall=''	# the programs
 culprit=	# a process that runs one of them
+idlers=()	# others who are starved
 tenant=
 
 at_end()
@@ -58,11 +59,17 @@ has_flows()
 # Has the number of its namespace in $number.
 setup_tenant()
 {
-	local sender
-
-	setup_ns tenant sender
+	setup_ns tenant
 	number=$(ns_inode "$tenant")
 	write_inode "+$number"
+	((!flows)) || fill_flows
+}
+
+fill_flows()
+{
+	local sender
+
+	setup_ns sender
 	ip -n "$tenant" link add r address 02:00:00:00:00:01 type veth peer name s netns "$sender"
 	ip -n "$tenant" link set r up
 	ip -n "$sender" link set s up
@@ -83,15 +90,41 @@ throttled()
 	awk '$1 == "nr_throttled" { print $2 }' "$cgroup/cpu.stat"
 }
 
+is_elsewhere()
+{
+	[[ /proc/$culprit/exe -ef $starve && /proc/$culprit/ns/net -ef /proc/$$/ns/net ]]
+}
+
+# Who enters a cgroup by himself may be starved with the lock of all cgroups held.
 starve()
 {
 	local before
 
-	before=$(throttled)
-	nsenter --net="/run/netns/$tenant" -- "$starve" "$1" \
-		/proc/net/nsgate/flows /proc/$$/ns/net "$cgroup" &
+	nsenter --net="/run/netns/$tenant" -- "$starve" "$1" /proc/net/nsgate/flows /proc/$$/ns/net &
 	culprit=$!
+	busywait "$BUSYWAIT_TIMEOUT" is_elsewhere || die "nobody is elsewhere"
+	before=$(throttled)
+	echo "$culprit" >"$cgroup/cgroup.procs"
 	busywait "$BUSYWAIT_TIMEOUT" is_starved "$before" || die "nobody is starved"
+	# By now it does what it is to do; from here on, with a tenth of what there is.
+	while ((${#idlers[@]} < 9)); do
+		while :; do :; done &
+		idlers+=($!)
+		echo $! >"$cgroup/cgroup.procs"
+	done
+}
+
+# With the CPU time that it takes.
+end_culprits()
+{
+	local pid
+
+	for pid in "$culprit" "${idlers[@]}"; do
+		echo "$pid" 2>/dev/null >/sys/fs/cgroup/cgroup.procs || true
+		kill -9 "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+	idlers=()
 }
 
 waits_for_memory()
@@ -109,22 +142,24 @@ stall()
 # disturb dies|released COMMAND...: a tenant who has that done.
 disturb()
 {
-	local releaser=
+	local releaser='' cookie
 
 	setup_tenant
+	cookie=$(cookie_of "$number")
 	setup_others
 	"${@:2}"
 	case $1 in
-	dies) ip netns delete "$tenant" ;;
+	dies)
+		ip netns delete "$tenant"
+		# Who dies at the same time wouldn't wait. It lives on while a read holds it.
+		busywait 2000 is_unknown "$cookie" || true
+		;;
 	released) write_inode "-$number" & releaser=$! ;;
 	esac
 	check_others
 	[[ ! $releaser ]] || busywait "$(limit_ms)" has_ended $releaser ||
 		check_err 1 "the release doesn't end"
-	# With the CPU time that it takes to end.
-	echo "$culprit" 2>/dev/null >/sys/fs/cgroup/cgroup.procs || true
-	kill -9 "$culprit" 2>/dev/null || true
-	wait "$culprit" 2>/dev/null || true
+	end_culprits
 	[[ ! $releaser ]] || wait $releaser || check_err $? "release"
 	cleanup_ns "$tenant" 2>/dev/null || true
 }
@@ -152,7 +187,7 @@ starved_read()
 
 stalled_read()
 {
-	local status=0
+	local status=0 flows=0 # it stalls with the first row
 
 	"$stall" 2>/dev/null || status=$?
 	if ((status == 4)); then

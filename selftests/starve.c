@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * starve open|seek|read FILE NETNS CGROUP
+ * starve open|seek|read FILE NETNS
  *
  * Opens FILE, by O_PATH to open it again later, or to seek or read in it; goes to the
- * network namespace NETNS and to the cgroup CGROUP, and does that again and
- * again with the CPU time that it has there, until it fails.
+ * network namespace NETNS, and does that again and again, with the CPU time that it is
+ * left, until it fails.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -24,18 +24,6 @@ static void enter_netns(const char *path)
 	close(fd);
 }
 
-static void enter_cgroup(const char *path)
-{
-	char name[4096];
-	int fd;
-
-	snprintf(name, sizeof(name), "%s/cgroup.procs", path);
-	fd = open(name, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		err(1, "%s", name);
-	close(fd);
-}
-
 static int open_again(int file)
 {
 	char name[64];
@@ -51,11 +39,13 @@ static int open_again(int file)
 static bool do_it(const char *what, int file)
 {
 	static char byte;
+	static off_t somewhere = 1 << 30;
 
 	if (!strcmp(what, "open"))
 		return open_again(file) >= 0;
 	if (!strcmp(what, "seek"))
-		return lseek(file, 1 << 30, SEEK_SET) >= 0;
+		/* Not where it is already. */
+		return lseek(file, somewhere++, SEEK_SET) >= 0;
 	return pread(file, &byte, 1, 0) >= 0;
 }
 
@@ -63,13 +53,12 @@ int main(int argc, char **argv)
 {
 	int file;
 
-	if (argc != 5)
-		errx(2, "usage: starve open|seek|read FILE NETNS CGROUP");
+	if (argc != 4)
+		errx(2, "usage: starve open|seek|read FILE NETNS");
 	file = open(argv[2], strcmp(argv[1], "open") ? O_RDONLY : O_PATH);
 	if (file < 0)
 		err(1, "%s", argv[2]);
 	enter_netns(argv[3]);
-	enter_cgroup(argv[4]);
 	while (do_it(argv[1], file))
 		;
 	return 0;
