@@ -49,10 +49,10 @@ rules()
 	local said
 
 	said=$(promtool check rules /usr/share/nsgate/nsgate.rules.yml 2>&1) || check_err $? "$said"
-	[[ $said == *"SUCCESS: 7 rules found"* ]] || check_err 1 "$said"
+	[[ $said == *"SUCCESS: 8 rules found"* ]] || check_err 1 "$said"
 	said=$(promtool check rules /usr/share/nsgate/nsgate.fleet.yml 2>&1) || check_err $? "$said"
 	[[ $said == *"SUCCESS: 8 rules found"* ]] || check_err 1 "$said"
-	said=$(promtool test rules "$top/scripts/check/fleet_test.yml" 2>&1) || check_err $? "$said"
+	said=$(promtool test rules "$top"/scripts/check/{rules,fleet}_test.yml 2>&1) || check_err $? "$said"
 	jq -e '.panels | length > 5' /usr/share/nsgate/nsgate.{dashboard,fleet}.json >/dev/null ||
 		check_err 1 "a dashboard is no JSON"
 	try 0 bind web
