@@ -21,7 +21,7 @@ source "$(dirname "$(realpath "$0")")/command_lib.sh"
 source "$(dirname "$(realpath "$0")")/containers_lib.sh"
 
 ALL_TESTS="binds others_are_left_alone bad_annotations bad_states first_packet stops
-	number_is_anothers shared held quota_goes_on rootless not_loaded"
+	number_is_anothers shared held quota_goes_on quota_without_a_stop rootless not_loaded"
 
 box='' out='' bundle='' process=''
 
@@ -314,6 +314,56 @@ quota_goes_on()
 	mkdir "$bundle"
 	nothing_is_bound
 	log_test "hook: a restart doesn't begin a quota anew"
+}
+
+# uses_on WHAT: c5, which was never said to have ended, starts in another namespace.
+uses_on()
+{
+	local used
+
+	in_ns "$box" ping -q -c 3 -i 0.1 10.9.1.2 >/dev/null || check_err $? "ping"
+	used=$(limit_of "$box_inode" out_used)
+	hook 0 c5 "$again" created nsgate.quota-out=1M
+	check_equal "used, $1" "$used" "$(limit_of "$again_inode" out_used)"
+	hook 0 c5 0 stopped
+	! compgen -G "$HOST_VIEW/[0-9]*" || check_err 1 "something is left bound"
+}
+
+# Its monitor was killed, or the hook took too long.
+quota_without_a_stop()
+{
+	local again again_inode used web=$box-again
+
+	ip netns add "$web"
+	NS_LIST+=("$web")
+	again_inode=$(ns_inode "$web")
+	NS_INODES+=("$again_inode")
+	start_container again "$web"
+	bundle=$tmp/fresh
+	mkdir "$bundle"
+
+	hook 0 c5 "$process" created nsgate.quota-out=1M
+	uses_on "as the old one had"
+	hook 0 c5 "$process" created nsgate.quota-out=1M
+	used=$(limit_of "$box_inode" out_used)
+	((used > 0)) || check_err 1 "nothing was used before"
+	uses_on "as both had"
+	hook 0 c5 "$process" created nsgate.quota-out=1M
+	used=$(limit_of "$box_inode" out_used)
+	try 0 release "inode:$box_inode"
+	hook 0 c5 "$again" created nsgate.quota-out=1M
+	check_equal "used, where the old figures are lost" "$used" "$(limit_of "$again_inode" out_used)"
+	hook 0 c5 "$again" created nsgate.quota-out=1M
+	check_equal "used, when it is said twice" "$used" "$(limit_of "$again_inode" out_used)"
+	hook 0 c5 0 stopped
+	rmdir "$bundle"
+	hook 0 c6 "$process" created nsgate.bind=1
+	hook 0 c6 0 stopped
+	bundle=$tmp/bundle
+	end_container "$again"
+	cleanup_ns "$web"
+	nothing_is_bound
+	log_test "hook: a quota goes on, too, where nobody said that the container had ended"
 }
 
 # ---- who may not ----

@@ -269,7 +269,7 @@ void attach_name(const struct ns *ns, const char *name, bool pod)
 	records_free(&records);
 }
 
-static bool has_quota(const struct attachment *attachment)
+bool attach_has_quota(const struct attachment *attachment)
 {
 	return attachment->bundle && attachment->limit && strstr(attachment->limit, " quota ");
 }
@@ -283,7 +283,7 @@ static void end(struct attachment *attachment, const struct target *target)
 		attach_free(&other);
 	else if (target && !attachment->held)
 		release(target);
-	if (!has_quota(attachment)) {
+	if (!attach_has_quota(attachment)) {
 		forget(attachment->kind, attachment->id);
 		return;
 	}

@@ -16,7 +16,7 @@ struct attachment {
 	bool held;			/* it was a target before a runtime asked: it stays one */
 	char *gate, *limit;		/* what is written, without what was used; or NULL */
 	char *bundle;			/* of the container: a quota goes on while this is there */
-	uint64_t used_in, used_out;	/* when it ended */
+	uint64_t used_in, used_out;	/* when it ended; until then, when it began */
 };
 
 /* The rest is for who holds this, until the program ends: namespaces may be shared. */
@@ -40,6 +40,9 @@ void attach_name(const struct ns *ns, const char *name, bool pod);
  */
 void detach(const char *kind, const char *id,
 	    void (*report)(const struct target *target, const char *id));
+
+/* Whether it has a quota that goes on when it is attached again. */
+bool attach_has_quota(const struct attachment *attachment);
 
 /* Whether it may be the name of a container, and so of a file. */
 bool attach_is_id(const char *id);

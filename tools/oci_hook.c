@@ -146,30 +146,50 @@ static void read_annotations(struct wanted *wanted, json_t *state)
 	check_wanted(wanted);
 }
 
-static void use(struct limit_side_options *side, uint64_t before, uint64_t now)
+static void raise_to(uint64_t *used, uint64_t least)
 {
-	side->used = before > now ? before : now;
+	if (*used < least)
+		*used = least;
+}
+
+static void raise_used(struct attachment *attachment, uint32_t inode, uint64_t cookie)
+{
+	struct target target;
+
+	if (!target_read_same(&target, inode, cookie, READ_LIMIT))
+		return;
+	raise_to(&attachment->used_in, target.limit.in.used);
+	raise_to(&attachment->used_out, target.limit.out.used);
+	target_free(&target);
+}
+
+static void use(struct limit_side_options *side, uint64_t used)
+{
+	side->used = used;
 	side->has_used = true;
 }
 
 /* A quota goes on from before a restart, as the tenant may restart it as he likes; and
- * where others of its namespace went on, from what they have used.
+ * where others of its namespace went on, from what they have used. Nobody may have told
+ * us that it had ended: what runs hooks was killed, or lost its patience.
  */
 static void use_on(struct limit_options *limit, struct attachment *attachment,
 		   const struct ns *ns)
 {
-	struct target target = { };
 	struct attachment before;
 
 	if (!attach_read(&before, attachment->kind, attachment->id))
 		return;
-	if (!before.inode) {
+	if (attach_has_quota(&before) && !(before.inode && before.cookie == ns->cookie)) {
+		if (before.inode)
+			raise_used(&before, before.inode, before.cookie);
 		if (ns->bound)
-			target_read_same(&target, ns->inode, ns->cookie, READ_LIMIT);
-		use(&limit->in, before.used_in, target.limit.in.used);
-		use(&limit->out, before.used_out, target.limit.out.used);
-		target_free(&target);
+			raise_used(&before, ns->inode, ns->cookie);
+		use(&limit->in, before.used_in);
+		use(&limit->out, before.used_out);
 	}
+	attachment->used_in = before.used_in;
+	attachment->used_out = before.used_out;
 	attach_free(&before);
 }
 
