@@ -251,6 +251,9 @@ checks()
 	changed "gate: it is drop with an exception"
 	try 0 release "$box"
 	changed "not bound any more"
+	plugin 0 ADD c1 "$netns" "$(config '"gate": "drop"' '"except": " \n icmp "')"
+	plugin 0 CHECK c1 "$netns" "$(config '"gate": "drop"' '"except": " \n icmp "')"
+	check_equal "answer to CHECK with blanks" "" "$output"
 	plugin 1 CHECK c1 "$netns" "{\"cniVersion\": \"1.0.0\", \"name\": \"net\"}"
 	refused 7 prevResult
 	plugin 0 DEL c1 "$netns" "$check"

@@ -29,8 +29,8 @@ static bool is_of_packet(const struct bpf_program *program)
 	return true;
 }
 
-/* The label: no control characters, and no more bytes than there may be, but whole
- * characters.
+/* The label: no control characters, no blanks in front, which the kernel would not keep,
+ * and no more bytes than there may be, but whole characters.
  */
 static void add_label(struct text *text, const char *expression)
 {
@@ -40,7 +40,7 @@ static void add_label(struct text *text, const char *expression)
 	for (c = copy; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = ' ';
-	clean = clean_string(copy);
+	clean = clean_string(copy + strspn(copy, " "));
 	if (strlen(clean) <= LABEL_LENGTH) {
 		text_puts(text, clean);
 	} else {
