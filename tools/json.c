@@ -3,6 +3,9 @@
 
 #include "command.h"
 
+/* The most digits that all are good. */
+#define FLAGS JSON_REAL_PRECISION(15)
+
 static bool is_first;
 
 void json_array_start(void)
@@ -14,7 +17,7 @@ void json_array_add(json_t *object)
 {
 	fputs(is_first ? "[\n " : ",\n ", stdout);
 	is_first = false;
-	json_dumpf(object, stdout, 0);
+	json_dumpf(object, stdout, FLAGS);
 	json_decref(object);
 }
 
@@ -25,7 +28,7 @@ void json_array_end(void)
 
 void json_print(json_t *json)
 {
-	json_dumpf(json, stdout, JSON_REAL_PRECISION(9));
+	json_dumpf(json, stdout, FLAGS);
 	putchar('\n');
 	json_decref(json);
 }

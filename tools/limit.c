@@ -49,18 +49,24 @@ char *limit_show(const struct limit *limit)
 	return text.s;
 }
 
+/* Beyond what jansson has for whole numbers, one with an exponent is near enough. */
+static json_t *json_u64(uint64_t number)
+{
+	return number <= INT64_MAX ? json_integer(number) : json_real(number);
+}
+
 static json_t *json_number_or_null(const char *s)
 {
 	uint64_t number;
 
-	return s && parse_u64(s, &number) ? json_integer(number) : json_null();
+	return s && parse_u64(s, &number) ? json_u64(number) : json_null();
 }
 
 static json_t *side_json(const struct limit_side *side)
 {
-	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I}",
 		"rate", json_number_or_null(side->rate), "burst", json_number_or_null(side->burst),
-		"quota", json_number_or_null(side->quota), "used", (json_int_t)side->used,
+		"quota", json_number_or_null(side->quota), "used", json_u64(side->used),
 		"over_packets", (json_int_t)side->over_packets,
 		"over_bytes", (json_int_t)side->over_bytes);
 }

@@ -36,44 +36,60 @@ static const struct unit size_units[] = {
 	{ "tib", KI * KI * KI * KI },
 };
 
-/* Digits, with decimals or without; strtod() would take more. */
-static double parse_units(const struct said *said, const struct unit *units, size_t count,
+noreturn static void not_a(const char *what, const struct said *said)
+{
+	misused("%s %s: not a %s", said->name, show_quoted(said->value), what);
+}
+
+/* What is behind digits, with decimals or without; strtod() would take more. */
+static double find_factor(const struct said *said, const struct unit *units, size_t count,
 			  const char *what)
 {
 	const char *s = said->value;
 	size_t i, digits = strspn(s, "0123456789"), length = digits;
-	double value;
 
 	if (s[length] == '.')
 		length += 1 + strspn(s + length + 1, "0123456789");
-	for (i = 0; i < count; i++) {
-		if (!digits || strcasecmp(s + length, units[i].suffix))
-			continue;
-		value = strtod(s, NULL) * units[i].factor;
-		if (value < 9e18)
-			return value;
-	}
-	misused("%s %s: not a %s", said->name, show_quoted(s), what);
+	for (i = 0; digits && i < count; i++)
+		if (!strcasecmp(s + length, units[i].suffix))
+			return units[i].factor;
+	not_a(what, said);
 }
 
 /* The kernel takes no others. */
 static double parse_rate(const struct said *said)
 {
-	double rate = parse_units(said, rate_units, ARRAY_SIZE(rate_units), "rate");
+	double factor = find_factor(said, rate_units, ARRAY_SIZE(rate_units), "rate");
+	double rate = strtod(said->value, NULL) * factor;
 
 	if (rate < 1 || rate > 1e12)
 		misused("%s %s: a rate is 8bit to 8tbit", said->name, show_quoted(said->value));
 	return rate;
 }
 
-static double parse_size(const struct said *said)
+/* Whole ones to the byte: a double has no more than 53 bits. */
+static uint64_t parse_size(const struct said *said)
 {
-	return parse_units(said, size_units, ARRAY_SIZE(size_units), "size");
+	double factor = find_factor(said, size_units, ARRAY_SIZE(size_units), "size"), size;
+	uint64_t whole;
+	char *end;
+
+	errno = 0;
+	whole = strtoull(said->value, &end, 10);
+	if (*end != '.') {
+		if (errno || __builtin_mul_overflow(whole, (uint64_t)factor, &whole))
+			not_a("size", said);
+		return whole;
+	}
+	size = strtod(said->value, NULL) * factor;
+	if (size >= 0x1p64)
+		not_a("size", said);
+	return size + 0.5;
 }
 
-static double parse_burst(const struct said *said)
+static uint64_t parse_burst(const struct said *said)
 {
-	double burst = parse_size(said);
+	uint64_t burst = parse_size(said);
 
 	if (burst < 1)
 		misused("%s %s: a burst is 1 byte at least", said->name,
@@ -93,10 +109,10 @@ static void add_side(struct text *text, const char *direction,
 	if (side->rate.value)
 		text_printf(text, " rate %.0f", parse_rate(&side->rate));
 	if (side->burst.value)
-		text_printf(text, " burst %.0f", parse_burst(&side->burst));
+		text_printf(text, " burst %" PRIu64, parse_burst(&side->burst));
 	if (!side->quota.value)
 		return;
-	text_printf(text, " quota %.0f", parse_size(&side->quota));
+	text_printf(text, " quota %" PRIu64, parse_size(&side->quota));
 	if (side->has_used)
 		text_printf(text, " used %" PRIu64, side->used);
 }
