@@ -527,7 +527,7 @@ static noinline unsigned int finish_edge(const struct nsgate_target *target,
 	verdict = finish_ip(target, skb, state);
 	if (verdict == NF_ACCEPT) {
 		policy = policy_of(target);
-		if (policy && policy->prog && rules_of(target))
+		if (policy && rules_of(target))
 			judgement = judge_ip(policy, skb, state);
 		if (is_beyond_limits(policy, judgement) ||
 		    !is_over_limit(target, skb, state, point, frame, 0,
