@@ -984,7 +984,10 @@ static bool has_tc(const struct net_device *dev)
 		rcu_dereference(queue->qdisc_sleeping)->enqueue);
 }
 
-/* Loopback is an edge while tc may lead packets past others by it. */
+/*
+ * Loopback is an edge while tc may lead packets past others by it, but not of copies
+ * of own multicast.
+ */
 static unsigned int __maybe_unused
 loopback_ingress_hook(void *priv, struct sk_buff *skb,
 		      const struct nf_hook_state *state)
@@ -992,7 +995,7 @@ loopback_ingress_hook(void *priv, struct sk_buff *skb,
 	const struct nsgate_device *device = priv;
 	const struct nsgate_target *target = device->target;
 
-	if (has_tc(state->in))
+	if (has_tc(state->in) && skb->pkt_type != PACKET_LOOPBACK)
 		return ingress(target, skb, state, NSGATE_IN, target->flow);
 	return ingress(target, skb, state, NSGATE_INGRESS, NULL);
 }
