@@ -375,7 +375,7 @@ static void test_rate(int n, u64 rate, u64 burst, unsigned int len, u64 packets,
 	snprintf(text, sizeof(text), "out rate %" PRIu64 " burst %" PRIu64, rate,
 		 burst);
 	write_limit(text);
-	clock_ns += 1000 * NSEC_PER_SEC;
+	clock_ns += 1000LL * NSEC_PER_SEC;
 	begin = clock_ns;
 	start(senders, n, packets, len, 1024.0 * len / rate * 1e9 / times, true);
 	bytes = wait_all(senders, n);
@@ -422,7 +422,7 @@ static void test_burst(int n, u64 rate, u64 burst)
 	send_at_once(n, 1);
 	clock_ns += NSEC_PER_SEC / 2;
 	all = send_at_once(n, 2000);
-	clock_ns += 3600 * NSEC_PER_SEC;
+	clock_ns += 3600LL * NSEC_PER_SEC;
 	one = send_at_once(1, 2000);
 	printf("# %2d CPUs, rate %" PRIu64 ", burst %" PRIu64 ": at once from all CPUs %" PRIu64 ", after an hour from one %" PRIu64 "\n",
 	       n, rate, burst, all, one);
@@ -688,7 +688,7 @@ static void test_slowing(int n)
 	WRITE_ONCE(stop, true);
 	wait_all(senders, n);
 	/* For what a CPU may owe, and then for what its last packet took. */
-	clock_ns += 1100000 * NSEC_PER_SEC;
+	clock_ns += 1100000LL * NSEC_PER_SEC;
 	offer(&last, 1);
 	check(last.bytes == 1000, "a slow rate goes on after a fast one");
 	nsgate_limit_put(limit);
@@ -705,7 +705,7 @@ static void test_years(u64 rate)
 	snprintf(text, sizeof(text), "out rate %" PRIu64, rate);
 	write_limit(text);
 	for (day = 1; day < 36500; day += 1 + day / 7) {
-		clock_ns += day * 86400 * NSEC_PER_SEC;
+		clock_ns += day * 86400LL * NSEC_PER_SEC;
 		if (clock_ns > S64_MAX)
 			break;
 		sender.bytes = 0;
