@@ -19,7 +19,8 @@ import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 
-SYS_BPF = 321 if platform.machine() == "x86_64" else 280
+SYS_BPF = {"x86_64": 321, "s390x": 351, "i686": 357, "armv7l": 386}.get(
+    platform.machine(), 280)
 BPF_PROG_LOAD, BPF_LINK_CREATE = 5, 28
 BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP = 3, 6
 BPF_XDP, BPF_TCX_INGRESS, BPF_TCX_EGRESS = 37, 46, 47
