@@ -31,11 +31,12 @@ read_architecture()
 		;;
 	armhf)
 		flavours='armmp(-lpae)?' triple=arm-linux-gnueabihf
-		emulator=arm board=virt cpu=cortex-a15 bus=mmio console=ttyAMA0
+		emulator=arm board=virt cpu=max bus=mmio console=ttyAMA0
 		;;
 	i386)
+		# As AMD's of 32 bits, it would be one of those that can't be several.
 		flavours='686(-pae)?' triple=i686-linux-gnu
-		emulator=i386 board=pc cpu=max bus=pci console=ttyS0
+		emulator=i386 board=pc cpu=max,vendor=GenuineIntel bus=pci console=ttyS0
 		;;
 	s390x)
 		flavours=s390x triple=s390x-linux-gnu
