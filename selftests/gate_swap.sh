@@ -132,12 +132,24 @@ swap()
 	done
 }
 
+# In both directions.
+has_passed()
+{
+	local ns
+
+	for ns in "$outside" "$target"; do
+		passed_in "$ns" | grep "^$1 [1-9]" >/dev/null || return
+	done
+}
+
 swaps()
 {
-	local programs status=0 start=$EPOCHREALTIME
+	local programs status=0 start
 
 	((${#gate_b} < 1000)) || die "a gate of ${#gate_b} bytes"
+	busywait $BUSYWAIT_TIMEOUT has_passed a || check_err $? "nobody sends"
 	programs=$(programs)
+	start=$EPOCHREALTIME
 	swap "$NSGATE_SWAPS"
 	start=$(((${EPOCHREALTIME/./} - ${start/./}) / NSGATE_SWAPS))
 	flush

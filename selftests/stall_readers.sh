@@ -171,6 +171,7 @@ starved_open()
 	log_test "also while a tenant opens his flows without CPU time"
 }
 
+# Only where the kernel preempts itself (preempt=full) is a seek that takes long cut off.
 starved_seek()
 {
 	disturb dies starve seek
