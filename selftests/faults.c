@@ -89,6 +89,20 @@ static void enter(int namespace)
 
 /* ---- what there is ---- */
 
+/* "N.COOKIE" is another each time. */
+static const char *without_cookie(const char *name)
+{
+	static char plain[256];
+	const char *digits = strchr(name, '.');
+
+	if (!digits || strncmp(name, VIEW "/", strlen(VIEW "/")))
+		return name;
+	digits++;
+	snprintf(plain, sizeof(plain), "%.*sCOOKIE%s", (int)(digits - name), name,
+		 digits + strspn(digits, "0123456789"));
+	return plain;
+}
+
 /* Lines of a file that begin with one of the words, in which nothing moves. */
 static void add_lines(FILE *out, const char *name, const char *words)
 {
@@ -101,7 +115,7 @@ static void add_lines(FILE *out, const char *name, const char *words)
 		if (sscanf(line, "%63s", word) != 1)
 			continue;
 		if (!words || strstr(words, word))
-			fprintf(out, "%s: %s", name, line);
+			fprintf(out, "%s: %s", without_cookie(name), line);
 	}
 	fclose(file);
 }
@@ -117,7 +131,7 @@ static void add_names(FILE *out, const char *pattern, const char *words)
 		if (words)
 			add_lines(out, found.gl_pathv[i], words);
 		else
-			fprintf(out, "%s\n", found.gl_pathv[i]);
+			fprintf(out, "%s\n", without_cookie(found.gl_pathv[i]));
 	}
 	globfree(&found);
 }
@@ -581,12 +595,12 @@ static void finish(const char *before, const char *done)
 
 /*
  * Linux has other words for it where a device gets its name, or its addresses, and
- * where a namespace gets its files in /proc.
+ * where a namespace gets its files in /proc, or its devices.
  */
 static bool is_of_linux(int error)
 {
 	if (births)
-		return error == EEXIST;
+		return error == EEXIST || error == ENODEV;
 	return operation->attempt == make_device && !function &&
 	       (error == EINVAL || error == ENOBUFS);
 }

@@ -123,7 +123,8 @@ walk_functions()
 
 # What a bind calls. Any error of these is handed on, as -E2BIG is here.
 bind_functions=(proc_mkdir_mode:0:12 proc_create_data:0:12 _proc_mkdir:0:12
-	__alloc_percpu_gfp:0:12 register_netdevice_notifier_net:-7:7 nf_register_net_hook:-7:7)
+	__alloc_percpu_gfp:0:12 register_netdevice_notifier_net:-7:7)
+hook_function=nf_register_net_hook:-7:7
 
 loading()
 {
@@ -136,7 +137,7 @@ loading()
 	walk_memory "load" "${load[@]}"
 	rmmod inject
 	walk_functions "load" register_pernet_subsys:-12:12 \
-		"${bind_functions[@]}" -- "${load[@]}"
+		"${bind_functions[@]}" $hook_function -- "${load[@]}"
 }
 
 binding()
@@ -145,7 +146,7 @@ binding()
 
 	bind "$other_inode"
 	walk_memory "bind" "${bind[@]}"
-	walk_functions "bind" "${bind_functions[@]}" -- "${bind[@]}"
+	walk_functions "bind" "${bind_functions[@]}" $hook_function -- "${bind[@]}"
 }
 
 # A target that is gone shows its figures until another has taken its place.
@@ -167,7 +168,7 @@ replacing()
 
 	bind "$other_inode,$rest_inode"
 	walk_memory "replace" "${replace[@]}"
-	walk_functions "replace" "${bind_functions[@]}" -- "${replace[@]}"
+	walk_functions "replace" "${bind_functions[@]}" $hook_function -- "${replace[@]}"
 }
 
 releasing()
@@ -176,7 +177,8 @@ releasing()
 	walk_memory "release" write $INODE_PARAM "-$inode" "+$inode"
 }
 
-# A namespace that can't be bound isn't made. The errors that it may have are two.
+# A namespace that can't be bound isn't made. The errors that it may have are two. A
+# device that can't be hooked is there, but doesn't get up: see device_moves.
 giving_birth()
 {
 	bind "$inode"
