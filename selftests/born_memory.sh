@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Guards: docs/files.md, From birth: who pays for a target that is born
+# Guards: docs/files.md, From birth
 #
 # Who makes namespaces in a target pays for what nsgate allocates for them. That he
 # gets none that isn't bound where he can't is for faults.sh.
