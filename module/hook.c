@@ -657,15 +657,27 @@ IP_HOOK(postrouting_ipv6)
 #define PKT_TYPES 8
 
 /**
+ * struct nsgate_side - what a frame meets at a device
+ * @row: what counts it, by enum nsgate_frame
+ * @flow: the target's flows, if it is of one
+ * @point: where it is counted
+ */
+struct nsgate_side {
+	struct nsgate_count __percpu *row;
+	struct nsgate_flow *flow;
+	u8 point;
+};
+
+/**
  * struct nsgate_device - a device of a target
  * @target: the target
- * @flow: the target's flows, if this is an edge
- * @ingress: where frames are counted that come in, by skb->pkt_type
- * @egress: where frames are counted that are sent
+ * @in: for frames that come in, by skb->pkt_type
+ * @out: for frames that are sent
  * @list: entry in the target's devices, or in those that a walk has before it;
  *	RTNL
  * @hash: entry in devices_by_address, RTNL
  * @dev: the device
+ * @ifindex: its index when it came
  * @hooked: whether @hooks are registered, RTNL
  * @rcu: nf_tables' listing of hooks reads @hooks under RCU; packets read the rest
  * @hooks: its hooks, whose priv is this device
@@ -675,13 +687,13 @@ IP_HOOK(postrouting_ipv6)
  */
 struct nsgate_device {
 	struct nsgate_target *target;
-	struct nsgate_flow *flow;
-	u8 ingress[PKT_TYPES];
-	u8 egress;
+	struct nsgate_side in[PKT_TYPES];
+	struct nsgate_side out;
 
 	struct list_head list;
 	struct hlist_node hash;
 	struct net_device *dev;
+	int ifindex;
 	bool hooked;
 	struct rcu_head rcu;
 	struct nsgate_hook hooks[IS_ENABLED(CONFIG_NETFILTER_INGRESS) +
@@ -844,18 +856,16 @@ static noinline unsigned int police_frame(const struct nsgate_target *target,
  * What leaves by an edge is a flow there, unless it came in by one.  A packet that
  * came in by any other device of this namespace came in by an edge before that.
  */
-static bool came_in(const struct sk_buff *skb, struct net *net)
+static bool came_in(const struct nsgate_target *target,
+		    const struct sk_buff *skb, struct net *net)
 {
-	return skb->skb_iif && skb->skb_iif != LOOPBACK_IFINDEX &&
-	       dev_get_by_index_rcu(net, skb->skb_iif);
-}
+	unsigned int index = skb->skb_iif;
 
-static noinline void touch_sent(struct nsgate_flow *flow,
-				const struct sk_buff *skb, struct net *net,
-				int offset, bool ipv6)
-{
-	if (!came_in(skb, net))
-		nsgate_flow_touch(flow, skb, offset, ipv6);
+	if (!index || index == LOOPBACK_IFINDEX)
+		return false;
+	if (likely(index < NSGATE_LOW_INDICES))
+		return test_bit(index, target->low_indices);
+	return dev_get_by_index_rcu(net, index);
 }
 
 static noinline unsigned int ingress_slow(const struct nsgate_target *target,
@@ -884,9 +894,10 @@ static noinline unsigned int egress_slow(const struct nsgate_target *target,
 	long frame = classify_sent(skb, state->out, &offset);
 
 	nsgate_meter_add(target->meter, point, frame, skb->len);
-	if (flow && is_ip(frame) && offset >= 0)
-		touch_sent(flow, skb, state->net, offset,
-			   frame == NSGATE_FRAME_IPV6);
+	if (flow && is_ip(frame) && offset >= 0 &&
+	    !came_in(target, skb, state->net))
+		nsgate_flow_touch(flow, skb, offset,
+				  frame == NSGATE_FRAME_IPV6);
 	return police_frame(target, skb, state, point, frame, offset);
 }
 
@@ -898,58 +909,104 @@ static __always_inline long simple_frame(__be16 protocol)
 	return protocol == htons(ETH_P_IPV6) ? NSGATE_FRAME_IPV6 : -1;
 }
 
-/* @flow: where to take flows; what comes back of own multicast is none */
+/* A frame that was counted, and charged if that was all to do for it. */
+static __always_inline unsigned int
+police_in(const struct nsgate_target *target, struct sk_buff *skb,
+	  const struct nf_hook_state *state, const struct nsgate_side *side,
+	  long frame)
+{
+	if (unlikely(is_policed(target)) &&
+	    !is_free(target, skb, READ_ONCE(side->point), NSGATE_INWARDS))
+		return police_frame(target, skb, state, READ_ONCE(side->point),
+				    frame, 0);
+	return NF_ACCEPT;
+}
+
+static __always_inline unsigned int
+police_out(const struct nsgate_target *target, struct sk_buff *skb,
+	   const struct nf_hook_state *state, const struct nsgate_side *side,
+	   long frame)
+{
+	if (unlikely(is_policed(target)) &&
+	    !is_free(target, skb, READ_ONCE(side->point), NSGATE_OUTWARDS))
+		return police_frame(target, skb, state, READ_ONCE(side->point),
+				    frame, ETH_HLEN);
+	return NF_ACCEPT;
+}
+
+/* By themselves, so that no register is saved where there are no flows. */
+static noinline unsigned int ingress_flow(const struct nsgate_target *target,
+					  struct sk_buff *skb,
+					  const struct nf_hook_state *state,
+					  const struct nsgate_side *side,
+					  long frame,
+					  struct nsgate_flow *flow)
+{
+	nsgate_flow_touch(flow, skb, 0, frame == NSGATE_FRAME_IPV6);
+	return police_in(target, skb, state, side, frame);
+}
+
+static noinline unsigned int egress_flow(const struct nsgate_target *target,
+					 struct sk_buff *skb,
+					 const struct nf_hook_state *state,
+					 const struct nsgate_side *side,
+					 long frame,
+					 struct nsgate_flow *flow)
+{
+	if (!came_in(target, skb, state->net))
+		nsgate_flow_touch(flow, skb, ETH_HLEN,
+				  frame == NSGATE_FRAME_IPV6);
+	return police_out(target, skb, state, side, frame);
+}
+
 static __always_inline unsigned int ingress(const struct nsgate_target *target,
 					    struct sk_buff *skb,
 					    const struct nf_hook_state *state,
-					    enum nsgate_point point,
-					    struct nsgate_flow *flow)
+					    const struct nsgate_side *side)
 {
 	long frame = simple_frame(skb->protocol);
+	struct nsgate_flow *flow = READ_ONCE(side->flow);
 
-	if (unlikely(frame < 0 || skb->pkt_type == PACKET_LOOPBACK))
-		return ingress_slow(target, skb, state, point, flow);
-	nsgate_meter_add(target->meter, point, frame, skb->len);
+	if (unlikely(frame < 0))
+		return ingress_slow(target, skb, state, READ_ONCE(side->point),
+				    flow);
+	nsgate_meter_count(target->meter, READ_ONCE(side->row) + frame,
+			   skb->len);
 	if (flow)
-		nsgate_flow_touch(flow, skb, 0, frame == NSGATE_FRAME_IPV6);
-	if (unlikely(is_policed(target)) &&
-	    !is_free(target, skb, point, NSGATE_INWARDS))
-		return police_frame(target, skb, state, point, frame, 0);
-	return NF_ACCEPT;
+		return ingress_flow(target, skb, state, side, frame, flow);
+	return police_in(target, skb, state, side, frame);
 }
 
 static __always_inline unsigned int egress(const struct nsgate_target *target,
 					   struct sk_buff *skb,
 					   const struct nf_hook_state *state,
-					   enum nsgate_point point,
-					   struct nsgate_flow *flow)
+					   const struct nsgate_side *side)
 {
 	const struct ethhdr *eth = (const struct ethhdr *)skb->data;
+	struct nsgate_flow *flow = READ_ONCE(side->flow);
 	long frame = -1;
 
 	if (likely(has_ethernet_header(state->out) &&
 		   skb_headlen(skb) >= ETH_HLEN))
 		frame = simple_frame(eth->h_proto);
 	if (unlikely(frame < 0))
-		return egress_slow(target, skb, state, point, flow);
-	nsgate_meter_add(target->meter, point, frame, skb->len);
+		return egress_slow(target, skb, state, READ_ONCE(side->point), flow);
+	nsgate_meter_count(target->meter, READ_ONCE(side->row) + frame,
+			   skb->len);
 	if (flow)
-		touch_sent(flow, skb, state->net, ETH_HLEN,
-			   frame == NSGATE_FRAME_IPV6);
-	if (unlikely(is_policed(target)) &&
-	    !is_free(target, skb, point, NSGATE_OUTWARDS))
-		return police_frame(target, skb, state, point, frame, ETH_HLEN);
-	return NF_ACCEPT;
+		return egress_flow(target, skb, state, side, frame, flow);
+	return police_out(target, skb, state, side, frame);
 }
 
 static unsigned int __maybe_unused
 ingress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct nsgate_device *device = priv;
+	const struct nsgate_side *side = &device->in[skb->pkt_type];
 
-	return ingress(device->target, skb, state,
-		       READ_ONCE(device->ingress[skb->pkt_type]),
-		       READ_ONCE(device->flow));
+	/* Or else it is computed for each of its members. */
+	OPTIMIZER_HIDE_VAR(side);
+	return ingress(device->target, skb, state, side);
 }
 
 static unsigned int __maybe_unused
@@ -957,8 +1014,7 @@ egress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct nsgate_device *device = priv;
 
-	return egress(device->target, skb, state, READ_ONCE(device->egress),
-		      READ_ONCE(device->flow));
+	return egress(device->target, skb, state, &device->out);
 }
 
 /* The qdiscs ingress and clsact, whether they have filters or not; or programs. */
@@ -984,6 +1040,16 @@ static bool has_tc(const struct net_device *dev)
 		rcu_dereference(queue->qdisc_sleeping)->enqueue);
 }
 
+static struct nsgate_side side_of(const struct nsgate_target *target,
+				  enum nsgate_point point)
+{
+	return (struct nsgate_side){
+		.row = target->meter->seen[point],
+		.flow = is_edge_point(point) ? target->flow : NULL,
+		.point = point,
+	};
+}
+
 /*
  * Loopback is an edge while tc may lead packets past others by it, but not of copies
  * of own multicast.
@@ -993,11 +1059,11 @@ loopback_ingress_hook(void *priv, struct sk_buff *skb,
 		      const struct nf_hook_state *state)
 {
 	const struct nsgate_device *device = priv;
-	const struct nsgate_target *target = device->target;
+	bool edge = has_tc(state->in) && skb->pkt_type != PACKET_LOOPBACK;
+	struct nsgate_side side = side_of(device->target, edge ?
+					  NSGATE_IN : NSGATE_INGRESS);
 
-	if (has_tc(state->in) && skb->pkt_type != PACKET_LOOPBACK)
-		return ingress(target, skb, state, NSGATE_IN, target->flow);
-	return ingress(target, skb, state, NSGATE_INGRESS, NULL);
+	return ingress(device->target, skb, state, &side);
 }
 
 static unsigned int __maybe_unused
@@ -1005,11 +1071,10 @@ loopback_egress_hook(void *priv, struct sk_buff *skb,
 		     const struct nf_hook_state *state)
 {
 	const struct nsgate_device *device = priv;
-	const struct nsgate_target *target = device->target;
+	struct nsgate_side side = side_of(device->target, has_tc(state->out) ?
+					  NSGATE_OUT : NSGATE_EGRESS);
 
-	if (has_tc(state->out))
-		return egress(target, skb, state, NSGATE_OUT, target->flow);
-	return egress(target, skb, state, NSGATE_EGRESS, NULL);
+	return egress(device->target, skb, state, &side);
 }
 
 /* The first priority, so that nothing is changed or dropped before us. */
@@ -1291,6 +1356,16 @@ static bool is_edge(struct net_device *dev, const struct net_device *leaving)
 	return true;
 }
 
+static void set_one_side(const struct nsgate_target *target,
+			 struct nsgate_side *side, enum nsgate_point point)
+{
+	const struct nsgate_side new = side_of(target, point);
+
+	WRITE_ONCE(side->row, new.row);
+	WRITE_ONCE(side->flow, new.flow);
+	WRITE_ONCE(side->point, new.point);
+}
+
 /* A packet meanwhile is counted on one side or the other, as others are. */
 static void set_side(struct nsgate_device *device,
 		     const struct net_device *leaving)
@@ -1304,10 +1379,10 @@ static void set_side(struct nsgate_device *device,
 		ingress = has_ethernet_header(device->dev) ? NSGATE_IN :
 							     NSGATE_IN_BARE;
 	for (i = 0; i < PKT_TYPES; i++)
-		WRITE_ONCE(device->ingress[i],
-			   i == PACKET_LOOPBACK ? NSGATE_INGRESS : ingress);
-	WRITE_ONCE(device->egress, edge ? NSGATE_OUT : NSGATE_EGRESS);
-	WRITE_ONCE(device->flow, edge ? device->target->flow : NULL);
+		set_one_side(device->target, &device->in[i],
+			     i == PACKET_LOOPBACK ? NSGATE_INGRESS : ingress);
+	set_one_side(device->target, &device->out,
+		     edge ? NSGATE_OUT : NSGATE_EGRESS);
 }
 
 static void set_side_of(const struct nsgate_target *target,
@@ -1346,6 +1421,9 @@ static struct nsgate_device *add_device(struct nsgate_target *target,
 		return NULL;
 	device->target = target;
 	device->dev = dev;
+	device->ifindex = dev->ifindex;
+	if (device->ifindex < NSGATE_LOW_INDICES)
+		set_bit(device->ifindex, target->low_indices);
 	for (i = 0; i < ARRAY_SIZE(device->hooks); i++)
 		hook_init(device->hooks + i, ops_of(dev) + i, dev, device);
 	set_side(device, NULL);
@@ -1381,6 +1459,8 @@ static int remove_device(struct nsgate_device *device)
 				 ARRAY_SIZE(device->hooks));
 	list_del(&device->list);
 	hash_del(&device->hash);
+	if (device->ifindex < NSGATE_LOW_INDICES)
+		clear_bit(device->ifindex, target->low_indices);
 	WRITE_ONCE(target->nr_devices, target->nr_devices - 1);
 	kfree_rcu(device, rcu);
 	return 0;

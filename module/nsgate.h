@@ -1032,6 +1032,9 @@ struct nsgate_survey {
 	struct nsgate_finding xdp;
 };
 
+/* Devices with lower ones are known by that, without a look at the namespace. */
+#define NSGATE_LOW_INDICES 256
+
 /**
  * struct nsgate_target - a network namespace that nsgate is bound to
  * @meter: its counters
@@ -1039,6 +1042,7 @@ struct nsgate_survey {
  * @gate: the gate of its family
  * @limit: the limit of its family
  * @log: how much it has logged
+ * @low_indices: which low indices are those of its devices; RTNL to write
  * @passes_all: it was released, so its hooks let all pass until they are gone
  * @ip_hooks: its hooks for IP, whose priv is this target
  * @ip_hooked: whether @ip_hooks are registered, @walk_lock
@@ -1088,6 +1092,7 @@ struct nsgate_target {
 	struct nsgate_limit *limit;
 	struct nsgate_log *log;
 	bool passes_all;
+	DECLARE_BITMAP(low_indices, NSGATE_LOW_INDICES);
 
 	struct nsgate_hook ip_hooks[2 * NF_INET_NUMHOOKS];
 	bool ip_hooked;
