@@ -161,6 +161,17 @@ bad_namespaces()
 	try_hint 3 "does not exist" bind "$web-empty"
 	rm "/run/netns/$web-empty"
 	log_test "bind: a name without a namespace"
+
+	start_in "$web"
+	ip netns add "$pid"
+	NS_LIST+=("$pid")
+	NS_INODES+=("$(ns_inode "$pid")")
+	try_hint 3 "say netns:$pid or pid:$pid" bind "$pid"
+	try 0 bind "pid:$pid"
+	is_bound "$web_inode" || check_err 1 "pid:$pid is not bound"
+	cleanup_ns "$pid"
+	stop
+	log_test "bind: a name that is a PID, too, is to be said in full"
 }
 
 # ---- what it shows ----

@@ -12,7 +12,7 @@ source "$(dirname "$(realpath "$0")")/lib.sh"
 # shellcheck source=command_lib.sh
 source "$(dirname "$(realpath "$0")")/command_lib.sh"
 
-ALL_TESTS="docker_elsewhere docker_here stopped_container known_number hanging_runtime lost_name two_of_a_name
+ALL_TESTS="docker_elsewhere docker_here stopped_container hanging_runtime lost_name two_of_a_name
 	linked_name container_restarts of_a_user not_of_the_packet clock_set_back
 	instances proc_of_processes"
 
@@ -104,33 +104,6 @@ stopped_container()
 	rm -r "/var/lib/lxc/$pid"
 	stop
 	log_test "a container that doesn't run is not the process of that number"
-}
-
-# Whoever gave a namespace that name means no process, and no inode.
-known_number()
-{
-	local inode number
-
-	start_in "$web"
-	for number in "$pid" "$web_inode"; do
-		ip netns add "$number"
-		NS_LIST+=("$number")
-		inode=$(ns_inode "$number")
-		NS_INODES+=("$inode")
-		try 0 bind "$number"
-		is_bound "$inode" || check_err 1 "the netns $number is not bound"
-		! is_bound "$web_inode" || check_err 1 "$number is taken for a PID or an inode"
-		try 0 gate "$number" drop
-		check_equal "policy" "policy drop" "$(head -n 1 "$HOST_VIEW/$inode/gate")"
-		try 0 release "$number"
-		! is_bound "$inode" || check_err 1 "the netns $number is not released"
-		cleanup_ns "$number"
-	done
-	try 0 bind "pid:$pid"
-	is_bound "$web_inode" || check_err 1 "pid:$pid is not bound"
-	try 0 release "inode:$web_inode"
-	stop
-	log_test "a name that is a number is no PID and no inode"
 }
 
 # took COMMAND...: in milliseconds.

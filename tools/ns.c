@@ -257,7 +257,7 @@ static void guess(struct ns *ns, const char *said, bool numbers)
 	}
 	try_netns(ns, said);
 	find_containers(ns, NULL, said);
-	if (!numbers || ns->what || ns->stopped || ns->on_host || !parse_u64(said, &number))
+	if (!numbers || ns->stopped || ns->on_host || !parse_u64(said, &number))
 		return;
 	if (number > MOST_PID)
 		try_inode(ns, said);
