@@ -487,16 +487,26 @@ static int await_views(struct nsgate_target *target, struct net *net)
 	return err;
 }
 
-/* Undoes what add_views() did to the host view, if the bind or birth is undone. */
-static void undo_host_view(struct nsgate_target *target)
+/* Gives the name back that add_views() has taken from one that is gone. */
+static int give_name_back(const struct nsgate_target *target)
 {
 	struct nsgate_target *gone = NULL;
 
-	nsgate_proc_remove_host(target);
 	if (target->renamed)
 		gone = find_by_cookie(target->inode, target->renamed);
-	if (gone)
-		nsgate_proc_rename_host(gone, false);
+	if (!gone || !gone->named_by_cookie)
+		return 0;
+	return nsgate_proc_rename_host(gone, false);
+}
+
+/*
+ * Undoes what add_views() did to the host view, if a birth is undone.  It may be too
+ * early to give a name back: then the one that is gone keeps its longer name.
+ */
+static void undo_host_view(struct nsgate_target *target)
+{
+	nsgate_proc_remove_host(target);
+	give_name_back(target);
 }
 
 /*
@@ -518,10 +528,17 @@ static void detach(struct nsgate_target *target, struct net *net)
 /* Undoes add_target(), however far that got. */
 static void undo_bind(struct nsgate_target *target, struct net *net)
 {
+	int err;
+
 	mutex_lock(&targets_lock);
-	undo_host_view(target);
+	nsgate_proc_remove_host(target);
 	detach(target, net);
 	mutex_unlock(&targets_lock);
+	do {
+		mutex_lock(&targets_lock);
+		err = give_name_back(target);
+		mutex_unlock(&targets_lock);
+	} while (err == -EBUSY && nsgate_proc_await_names());
 	nsgate_target_put(target);
 }
 
