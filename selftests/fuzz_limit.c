@@ -10,7 +10,6 @@
 
 #define LIMIT_TEXT_MAX 1024
 #define RATE_MAX 1000000000000ULL
-#define BYTES_MAX (INT64_MAX / 4) /* more isn't told apart */
 
 static unsigned long long number_of_bytes(void)
 {
@@ -206,7 +205,7 @@ static void apply_limit(void)
 		if (limit.none || !has_rules)
 			used[i] = 0;
 		if (rule->sets_used)
-			used[i] = rule->used > BYTES_MAX ? BYTES_MAX : rule->used;
+			used[i] = rule->used;
 		to = add_value(to, name, "rate", rule->rate, rule->rate);
 		to = add_value(to, name, "burst", rule->rate, rule->burst);
 		to = add_value(to, name, "quota", rule->has_quota, rule->quota);
