@@ -595,12 +595,12 @@ static void finish(const char *before, const char *done)
 
 /*
  * Linux has other words for it where a device gets its name, or its addresses, and
- * where a namespace gets its files in /proc, or its devices.
+ * where something else is set up in a new namespace.
  */
 static bool is_of_linux(int error)
 {
 	if (births)
-		return error == EEXIST || error == ENODEV;
+		return !function || error == EEXIST;
 	return operation->attempt == make_device && !function &&
 	       (error == EINVAL || error == ENOBUFS);
 }
