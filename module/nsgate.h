@@ -1055,7 +1055,7 @@ struct nsgate_survey {
  * @nr_devices: how many those are, and those that a walk has; RTNL to write
  * @walk_lock: one walk through the hooks at a time; outside of RTNL
  * @front_work: moves the hooks to the front
- * @survey: the last one; readers may do another one at the same time
+ * @survey: the last one; one reader takes the next, others are content with it
  * @survey_lock: protects @survey, for as long as it takes to copy it
  * @refs: one for its list, one for its hooks, one for each entry of its views
  * @free_work: frees it, a grace period after the last reference was put
