@@ -10,7 +10,13 @@ bool terminal_has_cursor(void);
 
 bool terminal_has_cursor(void)
 {
+	bool has_cursor;
 	int error;
 
-	return setupterm(NULL, STDOUT_FILENO, &error) == OK && cursor_address && clear_screen;
+	if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
+		return false;
+	has_cursor = cursor_address && clear_screen;
+	/* A screen of ncurses sets up one of its own. */
+	del_curterm(cur_term);
+	return has_cursor;
 }
