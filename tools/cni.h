@@ -34,6 +34,7 @@ struct cni_config {
 	const char *version;
 	json_t *previous;		/* the result of the plugin before, or NULL */
 	bool required;
+	json_t *numbers;		/* those of the JSON that stand for strings */
 	char *gate, *limit;		/* as the kernel takes them, or NULL */
 };
 

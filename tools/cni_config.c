@@ -2,6 +2,7 @@
 /* The configuration of a network, as nsgate-cni gets it. */
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -63,7 +64,7 @@ void cni_read_config(struct cni_config *config)
 	size_t length;
 	char *text = read_all(STDIN_FILENO, &length);
 
-	*config = (struct cni_config){ .required = true };
+	*config = (struct cni_config){ .required = true, .numbers = json_array() };
 	if (!text)
 		cni_fail(CNI_IO_FAILURE, "", "the configuration could not be read: %m");
 	config->json = json_loadb(text, length, 0, &error);
@@ -84,6 +85,7 @@ void cni_read_config(struct cni_config *config)
 void cni_free_config(struct cni_config *config)
 {
 	json_decref(config->json);
+	json_decref(config->numbers);
 	free(config->gate);
 	free(config->limit);
 	*config = (struct cni_config){ };
@@ -142,17 +144,26 @@ static bool flag_of(json_t *object, const char *key, bool otherwise)
 	return json_is_true(value);
 }
 
-/* A string, or a number that stands for one. The JSON keeps the one, and nobody frees
- * the other.
- */
-static const char *string_of(json_t *object, const char *key)
+/* A number as a string, which is freed with the configuration. */
+static const char *keep_number(struct cni_config *config, uint64_t number)
 {
-	json_t *value = own_value(object, key);
+	char s[24];
+
+	snprintf(s, sizeof(s), "%" PRIu64, number);
+	json_array_append_new(config->numbers, json_string(s));
+	return json_string_value(json_array_get(config->numbers,
+						json_array_size(config->numbers) - 1));
+}
+
+/* A string, or a number that stands for one. */
+static const char *string_of(struct cni_config *config, const char *key)
+{
+	json_t *value = own_value(config->json, key);
 
 	if (!value)
 		return NULL;
 	if (json_is_integer(value) && json_integer_value(value) >= 0)
-		return xasprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		return keep_number(config, json_integer_value(value));
 	if (!json_is_string(value))
 		cni_fail(CNI_INVALID_CONFIG, "", "%s is no string", key);
 	return json_string_value(value);
@@ -177,15 +188,16 @@ static uint64_t bits_of(json_t *object, const char *key)
 	return json_integer_value(value);
 }
 
-static void read_rate(json_t *bandwidth, struct said *rate, struct said *burst)
+static void read_rate(struct cni_config *config, json_t *bandwidth, struct said *rate,
+		      struct said *burst)
 {
 	uint64_t rate_bits = bits_of(bandwidth, rate->name);
 	uint64_t burst_bits = bits_of(bandwidth, burst->name);
 
 	if (rate_bits)
-		rate->value = xasprintf("%" PRIu64, rate_bits);
+		rate->value = keep_number(config, rate_bits);
 	if (burst_bits && burst_bits != NO_BURST)
-		burst->value = xasprintf("%" PRIu64, (burst_bits + BITS - 1) / BITS);
+		burst->value = keep_number(config, (burst_bits + BITS - 1) / BITS);
 	if (!rate_bits)
 		return;
 	if (rate_bits < BITS)
@@ -224,10 +236,10 @@ static void read_limit(struct cni_config *config)
 	json_t *bandwidth = find_bandwidth(config->json);
 
 	check_keys(bandwidth);
-	read_rate(bandwidth, &limit.in.rate, &limit.in.burst);
-	read_rate(bandwidth, &limit.out.rate, &limit.out.burst);
-	limit.in.quota.value = string_of(config->json, "quotaIn");
-	limit.out.quota.value = string_of(config->json, "quotaOut");
+	read_rate(config, bandwidth, &limit.in.rate, &limit.in.burst);
+	read_rate(config, bandwidth, &limit.out.rate, &limit.out.burst);
+	limit.in.quota.value = string_of(config, "quotaIn");
+	limit.out.quota.value = string_of(config, "quotaOut");
 	config->limit = limit_text(&limit);
 }
 
@@ -236,7 +248,7 @@ static void read_gate(struct cni_config *config)
 	const char *policy = text_of(config->json, "gate");
 	struct gate_options options = {
 		.except = { "except", text_of(config->json, "except") },
-		.log = { "log", string_of(config->json, "log") },
+		.log = { "log", string_of(config, "log") },
 		.loopback = { "loopback", flag_of(config->json, "loopback", false) ? "" : NULL },
 		.dry = flag_of(config->json, "dryRun", false),
 	};
