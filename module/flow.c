@@ -762,27 +762,18 @@ static __always_inline bool touch_known(struct nsgate_flow *flow,
 }
 
 /* By themselves, so that neither saves registers that only the other needs. */
-static noinline void touch_ipv4(struct nsgate_flow *flow,
-				const struct sk_buff *skb, int offset)
+void nsgate_flow_touch_ipv4(struct nsgate_flow *flow, const struct sk_buff *skb,
+			    int offset)
 {
 	if (!touch_known(flow, skb, offset, false))
 		touch_any(flow, skb, offset, false);
 }
 
-static noinline void touch_ipv6(struct nsgate_flow *flow,
-				const struct sk_buff *skb, int offset)
+void nsgate_flow_touch_ipv6(struct nsgate_flow *flow, const struct sk_buff *skb,
+			    int offset)
 {
 	if (!touch_known(flow, skb, offset, true))
 		touch_any(flow, skb, offset, true);
-}
-
-void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
-		       int offset, bool ipv6)
-{
-	if (ipv6)
-		touch_ipv6(flow, skb, offset);
-	else
-		touch_ipv4(flow, skb, offset);
 }
 
 void nsgate_flow_usage(const struct nsgate_flow *flow,

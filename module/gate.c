@@ -152,7 +152,12 @@ static int load_prog(char *text, struct nsgate_policy *policy,
 		return -ENOMEM;
 	}
 	*why = "the kernel's checker refuses the program";
-	return err ? -EINVAL : 0;
+	if (err)
+		return -EINVAL;
+	policy->matched = NSGATE_IS_EXCEPTED;
+	if (!policy->drop)
+		policy->matched |= NSGATE_TO_DROP;
+	return 0;
 }
 
 static int parse_label(const char *text, struct nsgate_policy *policy,
@@ -351,18 +356,7 @@ static bool has_ip_header(const struct sk_buff *skb, int offset,
 	if (offset < 0 || offset > (int)skb_headlen(skb))
 		return false;
 	version = skb_header_pointer(skb, offset, sizeof(buf), &buf);
-	return version && *version >> 4 == (frame == NSGATE_FRAME_IPV6 ? 6 : 4);
-}
-
-static bool matches(const struct bpf_prog *prog, struct sk_buff *skb,
-		    int offset)
-{
-	u32 result;
-
-	__skb_pull(skb, offset);
-	result = bpf_prog_run_save_cb(prog, skb);
-	__skb_push(skb, offset);
-	return result;
+	return version && *version >> 4 == nsgate_gate_version(frame);
 }
 
 /*
@@ -382,7 +376,7 @@ static bool matches_copy(const struct bpf_prog *prog, u8 *packet,
 	skb.end = skb.tail;
 	skb_reset_mac_header(&skb);
 	skb_reset_network_header(&skb);
-	return bpf_prog_run_save_cb(prog, &skb);
+	return bpf_prog_run(prog, &skb);
 }
 
 /*
@@ -513,6 +507,15 @@ static noinline bool is_needed(const struct nsgate_policy *policy,
 	return is_needed_ipv4(policy, skb, offset);
 }
 
+unsigned int nsgate_gate_judge_other(const struct nsgate_policy *policy,
+				     const struct sk_buff *skb, int offset,
+				     enum nsgate_frame frame, bool outwards)
+{
+	if (policy->drop && !is_needed(policy, skb, offset, frame, outwards))
+		return NSGATE_TO_DROP;
+	return 0;
+}
+
 unsigned int nsgate_gate_judge(const struct nsgate_policy *policy,
 			       struct sk_buff *skb, int offset,
 			       enum nsgate_frame frame, bool outwards)
@@ -527,9 +530,7 @@ unsigned int nsgate_gate_judge(const struct nsgate_policy *policy,
 		return otherwise;
 	if (unlikely(!has_ip_header(skb, offset, frame)))
 		return NSGATE_TO_DROP;
-	if (matches(policy->prog, skb, offset))
-		return NSGATE_IS_EXCEPTED | (otherwise ^ NSGATE_TO_DROP);
-	if (otherwise && is_needed(policy, skb, offset, frame, outwards))
-		return 0;
-	return otherwise;
+	if (nsgate_gate_matches(policy, skb, offset))
+		return policy->matched;
+	return nsgate_gate_judge_other(policy, skb, offset, frame, outwards);
 }

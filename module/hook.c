@@ -57,12 +57,17 @@ static noinline u8 find_protocol(const struct sk_buff *skb, bool ipv6)
 	return found < 0 ? PROTOCOL_UNKNOWN : found;
 }
 
-/* The protocol of most packets, or -1 if it takes more to find it. */
-static __always_inline int simple_protocol(const struct sk_buff *skb, bool ipv6)
+/*
+ * The protocol of most packets, or -1 if it takes more to find it.  Netfilter has
+ * the header of IP at hand, but what raw sockets of older kernels send may have none.
+ */
+static __always_inline int simple_protocol(const struct sk_buff *skb, bool ipv6,
+					   unsigned int hook)
 {
 	int nexthdr;
 
-	if (unlikely(skb_headlen(skb) < sizeof(struct iphdr)))
+	if (hook == NF_INET_LOCAL_OUT &&
+	    unlikely(skb_headlen(skb) < sizeof(struct iphdr)))
 		return -1;
 	if (!ipv6)
 		return skb->data[offsetof(struct iphdr, protocol)];
@@ -70,20 +75,35 @@ static __always_inline int simple_protocol(const struct sk_buff *skb, bool ipv6)
 	return nexthdr == IPPROTO_TCP || nexthdr == IPPROTO_UDP ? nexthdr : -1;
 }
 
-/* From NSGATE_OTHER, which so needs no entry. */
-static const s8 proto_distance[U8_MAX + 1] = {
-	[IPPROTO_TCP] = NSGATE_TCP - NSGATE_OTHER,
-	[IPPROTO_UDP] = NSGATE_UDP - NSGATE_OTHER,
-	[IPPROTO_ICMP] = NSGATE_ICMP - NSGATE_OTHER,
-	[IPPROTO_ICMPV6] = NSGATE_ICMP - NSGATE_OTHER,
-	[IPPROTO_SCTP] = NSGATE_SCTP - NSGATE_OTHER,
-	[IPPROTO_ESP] = NSGATE_ESP - NSGATE_OTHER,
+#define FROM_OTHER(proto) (((proto) - NSGATE_OTHER) * (int)sizeof(struct nsgate_count))
+
+/* How far its counter is from that of NSGATE_OTHER, in bytes. */
+static const s16 proto_distance[U8_MAX + 1] = {
+	[IPPROTO_TCP] = FROM_OTHER(NSGATE_TCP),
+	[IPPROTO_UDP] = FROM_OTHER(NSGATE_UDP),
+	[IPPROTO_ICMP] = FROM_OTHER(NSGATE_ICMP),
+	[IPPROTO_ICMPV6] = FROM_OTHER(NSGATE_ICMP),
+	[IPPROTO_SCTP] = FROM_OTHER(NSGATE_SCTP),
+	[IPPROTO_ESP] = FROM_OTHER(NSGATE_ESP),
 };
 
-/* An enum nsgate_proto, of the type that takes least to be an index. */
-static long classify(u8 protocol)
+static enum nsgate_proto classify(u8 protocol)
 {
-	return proto_distance[protocol] + (long)NSGATE_OTHER;
+	return proto_distance[protocol] / (int)sizeof(struct nsgate_count) +
+	       NSGATE_OTHER;
+}
+
+/* As classify(), but without a multiplication. */
+static __always_inline void count_ip(const struct nsgate_target *target,
+				     enum nsgate_point point, u8 protocol,
+				     unsigned int len)
+{
+	struct nsgate_count __percpu *other;
+
+	other = &target->meter->seen[point][NSGATE_OTHER];
+	nsgate_meter_count(target->meter,
+			   (void __percpu *)other + proto_distance[protocol],
+			   len);
 }
 
 /* ---- the gate, where packets are ---- */
@@ -244,13 +264,22 @@ static bool is_logged(const struct nsgate_policy *policy,
 /* ---- the limit, at the edges ---- */
 
 /*
- * Whether anything polices the target.  One look at both, so that it costs no
- * more than a look at the gate.
+ * These are asked for each packet, and compared with NULL where they are.  What
+ * uses them reads them once, and again: see policy_of() and rules_of().
  */
-static __always_inline bool is_policed(const struct nsgate_target *target)
+static bool has_policy(const struct nsgate_target *target)
 {
-	return (unsigned long)rcu_access_pointer(target->gate->policy) |
-	       (unsigned long)rcu_access_pointer(target->limit->rules);
+	return data_race(target->gate->policy);
+}
+
+static bool has_rules(const struct nsgate_target *target)
+{
+	return data_race(target->limit->rules);
+}
+
+static bool is_outwards(enum nsgate_point point)
+{
+	return point == NSGATE_OUT || point == NSGATE_EGRESS;
 }
 
 static bool is_edge_point(enum nsgate_point point)
@@ -270,10 +299,9 @@ static __always_inline bool is_free(const struct nsgate_target *target,
 {
 	struct nsgate_limit_rules *rules;
 
-	if (READ_ONCE(target->passes_all) || !is_edge_point(point) ||
-	    rcu_access_pointer(target->gate->policy))
+	if (!is_edge_point(point))
 		return false;
-	rules = rcu_dereference(target->limit->rules);
+	rules = rules_of(target);
 	return rules && nsgate_limit_take(rules, direction,
 					  skb->len + nsgate_meter_header(point));
 }
@@ -334,10 +362,9 @@ static bool is_over_limit(const struct nsgate_target *target,
 }
 
 /* What the gate excepts from dropping, no limit does anything to. */
-static bool is_beyond_limits(const struct nsgate_policy *policy,
-			     unsigned int judgement)
+static bool is_beyond_limits(unsigned int judgement)
 {
-	return policy && policy->drop && (judgement & NSGATE_IS_EXCEPTED);
+	return judgement == NSGATE_IS_EXCEPTED;
 }
 
 /*
@@ -407,44 +434,89 @@ static enum nsgate_frame ip_frame(const struct nf_hook_state *state)
 					   NSGATE_FRAME_IPV4;
 }
 
+/* NFQUEUE and output come here in a task, which may be moved to another CPU. */
 static unsigned int judge_ip(const struct nsgate_policy *policy,
 			     struct sk_buff *skb,
 			     const struct nf_hook_state *state)
 {
-	return nsgate_gate_judge(policy, skb, 0, ip_frame(state),
-				 !is_inwards(state->hook));
-}
-
-static unsigned int judge_in(const struct nsgate_target *target,
-			     const struct nsgate_policy *policy,
-			     struct sk_buff *skb,
-			     const struct nf_hook_state *state, bool counts)
-{
 	unsigned int judgement;
 
-	if (!take_stamp(policy, skb, &judgement))
-		judgement = judge_ip(policy, skb, state);
-	/* What comes from loopback has been at output. */
-	if (state->in->flags & IFF_LOOPBACK)
-		counts = false;
+	migrate_disable();
+	judgement = nsgate_gate_judge(policy, skb, 0, ip_frame(state),
+				      !is_inwards(state->hook));
+	migrate_enable();
+	return judgement;
+}
+
+/* The bridge has things of its own there until it is done. */
+static void pass_on_stamp(const struct nsgate_policy *policy,
+			  struct sk_buff *skb,
+			  const struct nf_hook_state *state)
+{
+	if (state->hook == NF_INET_PRE_ROUTING && !is_bridged(skb))
+		put_stamp(policy, skb, 0, 0);
+}
+
+/* What comes from loopback has been at output. */
+static bool is_counted_in(const struct nf_hook_state *state)
+{
+	return !(state->in->flags & IFF_LOOPBACK);
+}
+
+static noinline unsigned int carry_out_in(const struct nsgate_target *target,
+					  const struct nsgate_policy *policy,
+					  struct sk_buff *skb,
+					  const struct nf_hook_state *state,
+					  unsigned int judgement, bool counts)
+{
 	if (is_logged(policy, judgement, counts))
 		log_packet(target, policy, skb, state, ip_frame(state), 0,
 			   "gate");
 	if (is_dropped(target, policy, skb, judgement, counts))
 		return drop_ip(target, skb, state);
-	/* The bridge has things of its own there until it is done. */
-	if (state->hook == NF_INET_PRE_ROUTING && !is_bridged(skb))
-		put_stamp(policy, skb, 0, 0);
+	pass_on_stamp(policy, skb, state);
 	return NF_ACCEPT;
 }
 
-static unsigned int judge_out(const struct nsgate_target *target,
+static noinline unsigned int judge_in(const struct nsgate_target *target,
+				      const struct nsgate_policy *policy,
+				      struct sk_buff *skb,
+				      const struct nf_hook_state *state,
+				      bool counts)
+{
+	return carry_out_in(target, policy, skb, state,
+			    judge_ip(policy, skb, state),
+			    counts && is_counted_in(state));
+}
+
+/* Most have a stamp that lets them pass. */
+static unsigned int finish_in(const struct nsgate_target *target,
 			      const struct nsgate_policy *policy,
 			      struct sk_buff *skb,
-			      const struct nf_hook_state *state)
+			      const struct nf_hook_state *state, bool counts)
+{
+	unsigned int judgement;
+
+	if (!take_stamp(policy, skb, &judgement))
+		return judge_in(target, policy, skb, state, counts);
+	counts = counts && is_counted_in(state);
+	if (unlikely(judgement & NSGATE_TO_DROP))
+		return carry_out_in(target, policy, skb, state, judgement,
+				    counts);
+	if (judgement && counts)
+		nsgate_meter_count(target->meter,
+				   &target->meter->judged[NSGATE_EXCEPTED],
+				   skb->len);
+	pass_on_stamp(policy, skb, state);
+	return NF_ACCEPT;
+}
+
+static noinline unsigned int judge_out(const struct nsgate_target *target,
+				       const struct nsgate_policy *policy,
+				       struct sk_buff *skb,
+				       const struct nf_hook_state *state)
 {
 	bool counts = state->hook == NF_INET_LOCAL_OUT;
-
 	unsigned int judgement;
 
 	if (policy->dry && !counts)
@@ -506,7 +578,7 @@ static noinline unsigned int finish_ip(const struct nsgate_target *target,
 	if (!policy || !is_judged(state->hook))
 		return NF_ACCEPT;
 	if (is_inwards(state->hook))
-		return judge_in(target, policy, skb, state, true);
+		return finish_in(target, policy, skb, state, true);
 	return judge_out(target, policy, skb, state);
 }
 
@@ -529,7 +601,7 @@ static noinline unsigned int finish_edge(const struct nsgate_target *target,
 		policy = policy_of(target);
 		if (policy && rules_of(target))
 			judgement = judge_ip(policy, skb, state);
-		if (is_beyond_limits(policy, judgement) ||
+		if (is_beyond_limits(judgement) ||
 		    !is_over_limit(target, skb, state, point, frame, 0,
 				   judgement))
 			return NF_ACCEPT;
@@ -545,8 +617,8 @@ static noinline unsigned int ip_slow(const struct nsgate_target *target,
 {
 	bool ipv6 = state->pf == NFPROTO_IPV6;
 
-	nsgate_meter_add(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
-			 classify(find_protocol(skb, ipv6)), skb->len);
+	count_ip(target, NSGATE_IP_POINT(state->hook, ipv6),
+		 find_protocol(skb, ipv6), skb->len);
 	if (stands_for_edge(state->hook))
 		return finish_edge(target, skb, state);
 	return finish_ip(target, skb, state);
@@ -568,7 +640,7 @@ static noinline unsigned int bridged_slow(const struct nsgate_target *target,
 	policy = policy_of(target);
 	if (!policy)
 		return NF_ACCEPT;
-	return judge_in(target, policy, skb, state, false);
+	return finish_in(target, policy, skb, state, false);
 }
 
 /*
@@ -585,16 +657,15 @@ static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
 
 	if (hook == NF_INET_PRE_ROUTING && unlikely(is_bridged(skb)))
 		return bridged_slow(target, skb, state);
-	protocol = simple_protocol(skb, ipv6);
+	protocol = simple_protocol(skb, ipv6, hook);
 	if (unlikely(protocol < 0))
 		return ip_slow(target, skb, state);
-	nsgate_meter_add(target->meter, NSGATE_IP_POINT(hook, ipv6),
-			 classify(protocol), skb->len);
+	count_ip(target, NSGATE_IP_POINT(hook, ipv6), protocol, skb->len);
 	if (stands_for_edge(hook))
 		return finish_edge(target, skb, state);
 	if (takes_flow(hook) ||
 	    (is_judged(hook) &&
-	     unlikely(rcu_access_pointer(target->gate->policy))))
+	     unlikely(has_policy(target))))
 		return finish_ip(target, skb, state);
 	return NF_ACCEPT;
 }
@@ -659,13 +730,13 @@ IP_HOOK(postrouting_ipv6)
 /**
  * struct nsgate_side - what a frame meets at a device
  * @row: what counts it, by enum nsgate_frame
- * @flow: the target's flows, if it is of one
  * @point: where it is counted
+ * @has_flows: whether it is of one of the target's flows
  */
 struct nsgate_side {
 	struct nsgate_count __percpu *row;
-	struct nsgate_flow *flow;
 	u8 point;
+	bool has_flows;
 };
 
 /**
@@ -822,21 +893,21 @@ static bool is_counted_at_device(const struct sk_buff *skb, long frame, bool out
 	return out ? is_counted_at_egress(skb, frame) : !is_ip(frame);
 }
 
-/* First the gate, then the limit. */
-static noinline unsigned int police_frame(const struct nsgate_target *target,
-					  struct sk_buff *skb,
-					  const struct nf_hook_state *state,
-					  enum nsgate_point point, long frame,
-					  int offset)
+/*
+ * What the gate doesn't just let pass: carries out what was judged, and then charges
+ * the packet.
+ */
+static noinline unsigned int carry_out(const struct nsgate_target *target,
+				       const struct nsgate_policy *policy,
+				       struct sk_buff *skb,
+				       const struct nf_hook_state *state,
+				       enum nsgate_point point, long frame,
+				       int offset, unsigned int judgement)
 {
-	bool out = point == NSGATE_OUT || point == NSGATE_EGRESS;
-	const struct nsgate_policy *policy;
-	unsigned int judgement = 0;
+	bool out = is_outwards(point);
 	bool counts;
 
-	policy = policy_of(target);
 	if (policy) {
-		judgement = nsgate_gate_judge(policy, skb, offset, frame, out);
 		counts = is_counted_at_device(skb, frame, out);
 		if (is_logged(policy, judgement, counts))
 			log_packet(target, policy, skb, state, frame, offset,
@@ -846,10 +917,135 @@ static noinline unsigned int police_frame(const struct nsgate_target *target,
 		if (!out && is_ip(frame) && !policy->dry)
 			put_stamp(policy, skb, offset, judgement);
 	}
-	if (!is_edge_point(point) || is_beyond_limits(policy, judgement) ||
+	if (!is_edge_point(point) || is_beyond_limits(judgement) ||
 	    !is_over_limit(target, skb, state, point, frame, offset, judgement))
 		return NF_ACCEPT;
 	return lose_packet(target, skb, point, frame);
+}
+
+/* First the gate, then the limit. */
+static noinline unsigned int police_frame(const struct nsgate_target *target,
+					  struct sk_buff *skb,
+					  const struct nf_hook_state *state,
+					  enum nsgate_point point, long frame,
+					  int offset)
+{
+	const struct nsgate_policy *policy = policy_of(target);
+	unsigned int judgement = 0;
+
+	if (policy)
+		judgement = nsgate_gate_judge(policy, skb, offset, frame,
+					      is_outwards(point));
+	return carry_out(target, policy, skb, state, point, frame, offset,
+			 judgement);
+}
+
+/*
+ * Whether all is done for a packet of IP once it was judged, but that it may count:
+ * it passes, and no limit has to do with it.
+ */
+static __always_inline bool is_done(const struct nsgate_target *target,
+				    const struct nsgate_policy *policy,
+				    unsigned int judgement)
+{
+	return !(judgement & NSGATE_TO_DROP) && !policy->dry &&
+	       (is_beyond_limits(judgement) ||
+		!has_rules(target));
+}
+
+/* A frame of IP that meets a policy, and whose network header is where most are. */
+static noinline unsigned int judge_ingress(const struct nsgate_target *target,
+					   struct sk_buff *skb,
+					   const struct nf_hook_state *state,
+					   const struct nsgate_side *side,
+					   long frame)
+{
+	const struct nsgate_policy *policy = policy_of(target);
+	unsigned int judgement = 0;
+
+	if (likely(policy)) {
+		judgement = nsgate_gate_judge_simple(policy, skb, 0, frame,
+						     false);
+		if (likely(is_done(target, policy, judgement))) {
+			put_stamp(policy, skb, 0, judgement);
+			return NF_ACCEPT;
+		}
+	}
+	return carry_out(target, policy, skb, state, READ_ONCE(side->point),
+			 frame, 0, judgement);
+}
+
+static noinline unsigned int judge_egress(const struct nsgate_target *target,
+					  struct sk_buff *skb,
+					  const struct nf_hook_state *state,
+					  const struct nsgate_side *side,
+					  long frame)
+{
+	const struct nsgate_policy *policy = policy_of(target);
+	unsigned int judgement = 0;
+
+	if (likely(policy)) {
+		judgement = nsgate_gate_judge_simple(policy, skb, ETH_HLEN,
+						     frame, true);
+		if (likely(is_done(target, policy, judgement))) {
+			if (judgement && is_counted_at_egress(skb, frame))
+				count_judgement(target, judgement, skb->len);
+			return NF_ACCEPT;
+		}
+	}
+	return carry_out(target, policy, skb, state, READ_ONCE(side->point),
+			 frame, ETH_HLEN, judgement);
+}
+
+/* A frame of IP that meets a limit only. */
+static noinline unsigned int charge_ingress(const struct nsgate_target *target,
+					    struct sk_buff *skb,
+					    const struct nf_hook_state *state,
+					    const struct nsgate_side *side,
+					    long frame)
+{
+	enum nsgate_point point = READ_ONCE(side->point);
+
+	if (is_free(target, skb, point, NSGATE_INWARDS))
+		return NF_ACCEPT;
+	return police_frame(target, skb, state, point, frame, 0);
+}
+
+static noinline unsigned int charge_egress(const struct nsgate_target *target,
+					   struct sk_buff *skb,
+					   const struct nf_hook_state *state,
+					   const struct nsgate_side *side,
+					   long frame)
+{
+	enum nsgate_point point = READ_ONCE(side->point);
+
+	if (is_free(target, skb, point, NSGATE_OUTWARDS))
+		return NF_ACCEPT;
+	return police_frame(target, skb, state, point, frame, ETH_HLEN);
+}
+
+static __always_inline unsigned int
+police_ingress(const struct nsgate_target *target, struct sk_buff *skb,
+	       const struct nf_hook_state *state,
+	       const struct nsgate_side *side, long frame)
+{
+	if (unlikely(has_policy(target)))
+		return judge_ingress(target, skb, state, side, frame);
+	if (unlikely(has_rules(target)))
+		return charge_ingress(target, skb, state, side, frame);
+	return NF_ACCEPT;
+}
+
+static __always_inline unsigned int
+police_egress(const struct nsgate_target *target, struct sk_buff *skb,
+	      const struct nf_hook_state *state,
+	      const struct nsgate_side *side, long frame)
+{
+	if (unlikely(has_policy(target)))
+		return judge_egress(target, skb, state, side, frame);
+	if (unlikely(has_rules(target)))
+		return charge_egress(target, skb, state, side, frame);
+	return NF_ACCEPT;
 }
 
 /*
@@ -868,18 +1064,28 @@ static bool came_in(const struct nsgate_target *target,
 	return dev_get_by_index_rcu(net, index);
 }
 
+/* The same, where it is found out at once. */
+static __always_inline bool clearly_came_in(const struct nsgate_target *target,
+					   const struct sk_buff *skb)
+{
+	unsigned int index = skb->skb_iif;
+
+	return index > LOOPBACK_IFINDEX && index < NSGATE_LOW_INDICES &&
+	       test_bit(index, target->low_indices);
+}
+
 static noinline unsigned int ingress_slow(const struct nsgate_target *target,
 					  struct sk_buff *skb,
 					  const struct nf_hook_state *state,
-					  enum nsgate_point point,
-					  struct nsgate_flow *flow)
+					  const struct nsgate_side *side)
 {
+	enum nsgate_point point = READ_ONCE(side->point);
 	int offset;
 	long frame = classify_received(skb, &offset);
 
 	nsgate_meter_add(target->meter, point, frame, skb->len);
-	if (flow && is_edge_point(point) && is_ip(frame))
-		nsgate_flow_touch(flow, skb, offset,
+	if (READ_ONCE(side->has_flows) && is_ip(frame))
+		nsgate_flow_touch(target->flow, skb, offset,
 				  frame == NSGATE_FRAME_IPV6);
 	return police_frame(target, skb, state, point, frame, offset);
 }
@@ -887,51 +1093,18 @@ static noinline unsigned int ingress_slow(const struct nsgate_target *target,
 static noinline unsigned int egress_slow(const struct nsgate_target *target,
 					 struct sk_buff *skb,
 					 const struct nf_hook_state *state,
-					 enum nsgate_point point,
-					 struct nsgate_flow *flow)
+					 const struct nsgate_side *side)
 {
+	enum nsgate_point point = READ_ONCE(side->point);
 	int offset;
 	long frame = classify_sent(skb, state->out, &offset);
 
 	nsgate_meter_add(target->meter, point, frame, skb->len);
-	if (flow && is_ip(frame) && offset >= 0 &&
+	if (READ_ONCE(side->has_flows) && is_ip(frame) && offset >= 0 &&
 	    !came_in(target, skb, state->net))
-		nsgate_flow_touch(flow, skb, offset,
+		nsgate_flow_touch(target->flow, skb, offset,
 				  frame == NSGATE_FRAME_IPV6);
 	return police_frame(target, skb, state, point, frame, offset);
-}
-
-/* The class of most frames, or -1 if it takes more to find it. */
-static __always_inline long simple_frame(__be16 protocol)
-{
-	if (likely(protocol == htons(ETH_P_IP)))
-		return NSGATE_FRAME_IPV4;
-	return protocol == htons(ETH_P_IPV6) ? NSGATE_FRAME_IPV6 : -1;
-}
-
-/* A frame that was counted, and charged if that was all to do for it. */
-static __always_inline unsigned int
-police_in(const struct nsgate_target *target, struct sk_buff *skb,
-	  const struct nf_hook_state *state, const struct nsgate_side *side,
-	  long frame)
-{
-	if (unlikely(is_policed(target)) &&
-	    !is_free(target, skb, READ_ONCE(side->point), NSGATE_INWARDS))
-		return police_frame(target, skb, state, READ_ONCE(side->point),
-				    frame, 0);
-	return NF_ACCEPT;
-}
-
-static __always_inline unsigned int
-police_out(const struct nsgate_target *target, struct sk_buff *skb,
-	   const struct nf_hook_state *state, const struct nsgate_side *side,
-	   long frame)
-{
-	if (unlikely(is_policed(target)) &&
-	    !is_free(target, skb, READ_ONCE(side->point), NSGATE_OUTWARDS))
-		return police_frame(target, skb, state, READ_ONCE(side->point),
-				    frame, ETH_HLEN);
-	return NF_ACCEPT;
 }
 
 /* By themselves, so that no register is saved where there are no flows. */
@@ -939,63 +1112,81 @@ static noinline unsigned int ingress_flow(const struct nsgate_target *target,
 					  struct sk_buff *skb,
 					  const struct nf_hook_state *state,
 					  const struct nsgate_side *side,
-					  long frame,
-					  struct nsgate_flow *flow)
+					  long frame)
 {
-	nsgate_flow_touch(flow, skb, 0, frame == NSGATE_FRAME_IPV6);
-	return police_in(target, skb, state, side, frame);
+	nsgate_flow_touch(target->flow, skb, 0,
+			  frame == NSGATE_FRAME_IPV6);
+	return police_ingress(target, skb, state, side, frame);
 }
 
 static noinline unsigned int egress_flow(const struct nsgate_target *target,
 					 struct sk_buff *skb,
 					 const struct nf_hook_state *state,
 					 const struct nsgate_side *side,
-					 long frame,
-					 struct nsgate_flow *flow)
+					 long frame)
 {
 	if (!came_in(target, skb, state->net))
-		nsgate_flow_touch(flow, skb, ETH_HLEN,
+		nsgate_flow_touch(target->flow, skb, ETH_HLEN,
 				  frame == NSGATE_FRAME_IPV6);
-	return police_out(target, skb, state, side, frame);
+	return police_egress(target, skb, state, side, frame);
 }
 
-static __always_inline unsigned int ingress(const struct nsgate_target *target,
-					    struct sk_buff *skb,
-					    const struct nf_hook_state *state,
-					    const struct nsgate_side *side)
+/*
+ * The arguments stand where the hook got them, and @frame is known when this is
+ * compiled: most packets get by without a register being moved.
+ */
+static __always_inline unsigned int
+ingress_ip(const struct nsgate_target *target, struct sk_buff *skb,
+	   const struct nf_hook_state *state, const struct nsgate_side *side,
+	   long frame)
 {
-	long frame = simple_frame(skb->protocol);
-	struct nsgate_flow *flow = READ_ONCE(side->flow);
-
-	if (unlikely(frame < 0))
-		return ingress_slow(target, skb, state, READ_ONCE(side->point),
-				    flow);
 	nsgate_meter_count(target->meter, READ_ONCE(side->row) + frame,
 			   skb->len);
-	if (flow)
-		return ingress_flow(target, skb, state, side, frame, flow);
-	return police_in(target, skb, state, side, frame);
+	if (!data_race(side->has_flows))
+		return police_ingress(target, skb, state, side, frame);
+	if (unlikely(has_policy(target) || has_rules(target)))
+		return ingress_flow(target, skb, state, side, frame);
+	nsgate_flow_touch(target->flow, skb, 0, frame == NSGATE_FRAME_IPV6);
+	return NF_ACCEPT;
 }
 
-static __always_inline unsigned int egress(const struct nsgate_target *target,
-					   struct sk_buff *skb,
-					   const struct nf_hook_state *state,
-					   const struct nsgate_side *side)
+static __always_inline unsigned int
+ingress(const struct nsgate_target *target, struct sk_buff *skb,
+	const struct nf_hook_state *state, const struct nsgate_side *side)
+{
+	if (likely(skb->protocol == htons(ETH_P_IP)))
+		return ingress_ip(target, skb, state, side, NSGATE_FRAME_IPV4);
+	if (likely(skb->protocol == htons(ETH_P_IPV6)))
+		return ingress_ip(target, skb, state, side, NSGATE_FRAME_IPV6);
+	return ingress_slow(target, skb, state, side);
+}
+
+static __always_inline unsigned int
+egress_ip(const struct nsgate_target *target, struct sk_buff *skb,
+	  const struct nf_hook_state *state, const struct nsgate_side *side,
+	  long frame)
+{
+	nsgate_meter_count(target->meter, READ_ONCE(side->row) + frame,
+			   skb->len);
+	if (data_race(side->has_flows) && !clearly_came_in(target, skb))
+		return egress_flow(target, skb, state, side, frame);
+	return police_egress(target, skb, state, side, frame);
+}
+
+static __always_inline unsigned int
+egress(const struct nsgate_target *target, struct sk_buff *skb,
+       const struct nf_hook_state *state, const struct nsgate_side *side)
 {
 	const struct ethhdr *eth = (const struct ethhdr *)skb->data;
-	struct nsgate_flow *flow = READ_ONCE(side->flow);
-	long frame = -1;
 
-	if (likely(has_ethernet_header(state->out) &&
-		   skb_headlen(skb) >= ETH_HLEN))
-		frame = simple_frame(eth->h_proto);
-	if (unlikely(frame < 0))
-		return egress_slow(target, skb, state, READ_ONCE(side->point), flow);
-	nsgate_meter_count(target->meter, READ_ONCE(side->row) + frame,
-			   skb->len);
-	if (flow)
-		return egress_flow(target, skb, state, side, frame, flow);
-	return police_out(target, skb, state, side, frame);
+	if (unlikely(!has_ethernet_header(state->out) ||
+		     skb_headlen(skb) < ETH_HLEN))
+		return egress_slow(target, skb, state, side);
+	if (likely(eth->h_proto == htons(ETH_P_IP)))
+		return egress_ip(target, skb, state, side, NSGATE_FRAME_IPV4);
+	if (likely(eth->h_proto == htons(ETH_P_IPV6)))
+		return egress_ip(target, skb, state, side, NSGATE_FRAME_IPV6);
+	return egress_slow(target, skb, state, side);
 }
 
 static unsigned int __maybe_unused
@@ -1013,8 +1204,10 @@ static unsigned int __maybe_unused
 egress_hook(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	const struct nsgate_device *device = priv;
+	const struct nsgate_side *side = &device->out;
 
-	return egress(device->target, skb, state, &device->out);
+	OPTIMIZER_HIDE_VAR(side);
+	return egress(device->target, skb, state, side);
 }
 
 /* The qdiscs ingress and clsact, whether they have filters or not; or programs. */
@@ -1045,8 +1238,8 @@ static struct nsgate_side side_of(const struct nsgate_target *target,
 {
 	return (struct nsgate_side){
 		.row = target->meter->seen[point],
-		.flow = is_edge_point(point) ? target->flow : NULL,
 		.point = point,
+		.has_flows = target->flow && is_edge_point(point),
 	};
 }
 
@@ -1362,8 +1555,8 @@ static void set_one_side(const struct nsgate_target *target,
 	const struct nsgate_side new = side_of(target, point);
 
 	WRITE_ONCE(side->row, new.row);
-	WRITE_ONCE(side->flow, new.flow);
 	WRITE_ONCE(side->point, new.point);
+	WRITE_ONCE(side->has_flows, new.has_flows);
 }
 
 /* A packet meanwhile is counted on one side or the other, as others are. */

@@ -9,6 +9,7 @@
 #include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/bottom_half.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/in6.h>
 #include <linux/jiffies.h>
@@ -20,6 +21,7 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/refcount.h>
+#include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/types.h>
@@ -423,6 +425,30 @@ struct nsgate_flow *nsgate_flow_alloc(unsigned int entries);
 void nsgate_flow_free(struct nsgate_flow *flow);
 
 /**
+ * nsgate_flow_touch_ipv4() - count a packet of IPv4 for its flow
+ * @flow: the target's table
+ * @skb: the packet
+ * @offset: where its network header begins, in bytes from skb->data; what is
+ *	before that isn't counted
+ *
+ * Context: Any but hard interrupt; takes no lock.
+ */
+void nsgate_flow_touch_ipv4(struct nsgate_flow *flow, const struct sk_buff *skb,
+			    int offset);
+
+/**
+ * nsgate_flow_touch_ipv6() - count a packet of IPv6 for its flow
+ * @flow: the target's table
+ * @skb: the packet
+ * @offset: where its network header begins, in bytes from skb->data; what is
+ *	before that isn't counted
+ *
+ * Context: Any but hard interrupt; takes no lock.
+ */
+void nsgate_flow_touch_ipv6(struct nsgate_flow *flow, const struct sk_buff *skb,
+			    int offset);
+
+/**
  * nsgate_flow_touch() - count a packet for its flow
  * @flow: the target's table
  * @skb: the packet
@@ -432,8 +458,15 @@ void nsgate_flow_free(struct nsgate_flow *flow);
  *
  * Context: Any but hard interrupt; takes no lock.
  */
-void nsgate_flow_touch(struct nsgate_flow *flow, const struct sk_buff *skb,
-		       int offset, bool ipv6);
+static inline void nsgate_flow_touch(struct nsgate_flow *flow,
+				     const struct sk_buff *skb, int offset,
+				     bool ipv6)
+{
+	if (ipv6)
+		nsgate_flow_touch_ipv6(flow, skb, offset);
+	else
+		nsgate_flow_touch_ipv4(flow, skb, offset);
+}
 
 /**
  * nsgate_flow_usage() - tell how full a table is
@@ -463,14 +496,16 @@ int nsgate_flow_snapshot(const struct nsgate_flow *flow,
 /* The longest command: a program of all the instructions that BPF allows. */
 #define NSGATE_GATE_TEXT_MAX (128 * 1024)
 
-struct bpf_prog;
-struct sock_filter;
+/* What nsgate_gate_judge() says of a packet. */
+#define NSGATE_IS_EXCEPTED BIT(0)
+#define NSGATE_TO_DROP BIT(1) /* were it not a dry run */
 
 /**
  * struct nsgate_policy - what a gate does with packets; never changes
  * @drop: drop all but the exceptions, rather than only them
  * @dry: only count what would be dropped
  * @log: hand what is dropped to NFLOG
+ * @matched: what is said of a packet that @prog matches
  * @log_group: the group that gets it
  * @seal: random, for the stamps of packets that it has judged
  * @prog: tells what an exception is; NULL if there is none
@@ -482,6 +517,7 @@ struct nsgate_policy {
 	bool drop;
 	bool dry;
 	bool log;
+	u8 matched;
 	u16 log_group;
 	unsigned long seal;
 	struct bpf_prog *prog;
@@ -504,10 +540,6 @@ struct nsgate_gate {
 	struct kref refs;
 	bool may_cut_off;
 };
-
-/* What nsgate_gate_judge() says of a packet. */
-#define NSGATE_IS_EXCEPTED BIT(0)
-#define NSGATE_TO_DROP BIT(1) /* were it not a dry run */
 
 /**
  * nsgate_gate_alloc() - make a gate, with one reference
@@ -562,12 +594,87 @@ int nsgate_gate_write(struct nsgate_gate *gate, char *text, const char **why);
  * @frame: what it is
  * @outwards: whether it is about to leave
  *
- * Context: RCU read side, any but hard interrupt.
+ * Context: RCU read side; in a softirq, or with migration disabled.
  * Return: NSGATE_IS_EXCEPTED and NSGATE_TO_DROP, each set or not.
  */
 unsigned int nsgate_gate_judge(const struct nsgate_policy *policy,
 			       struct sk_buff *skb, int offset,
 			       enum nsgate_frame frame, bool outwards);
+
+/**
+ * nsgate_gate_judge_other() - say what a policy does with what is no exception
+ * @policy: the policy, which has a program
+ * @skb: a packet of IP that the program doesn't match
+ * @offset: where its network header begins, in bytes from skb->data
+ * @frame: IPv4 or IPv6
+ * @outwards: whether it is about to leave
+ *
+ * Context: RCU read side; in a softirq, or with migration disabled.
+ * Return: NSGATE_TO_DROP or 0.
+ */
+unsigned int nsgate_gate_judge_other(const struct nsgate_policy *policy,
+				     const struct sk_buff *skb, int offset,
+				     enum nsgate_frame frame, bool outwards);
+
+/**
+ * nsgate_gate_version() - the number that packets of IP begin with
+ * @frame: IPv4 or IPv6
+ *
+ * Return: the number.
+ */
+static inline u8 nsgate_gate_version(enum nsgate_frame frame)
+{
+	return frame == NSGATE_FRAME_IPV6 ? 6 : 4;
+}
+
+/**
+ * nsgate_gate_matches() - run the program of a policy on a packet
+ * @policy: the policy, which has a program
+ * @skb: a packet of IP; the same before and after
+ * @offset: where its network header begins, in bytes from skb->data, which are there
+ *
+ * The program can't get at skb->cb, which so needs not be saved.
+ *
+ * Context: RCU read side; in a softirq, or with migration disabled.
+ * Return: whether it matches.
+ */
+static __always_inline bool
+nsgate_gate_matches(const struct nsgate_policy *policy, struct sk_buff *skb,
+		    int offset)
+{
+	u32 found;
+
+	__skb_pull(skb, offset);
+	found = bpf_prog_run(policy->prog, skb);
+	__skb_push(skb, offset);
+	return found;
+}
+
+/**
+ * nsgate_gate_judge_simple() - nsgate_gate_judge(), for the packet path
+ * @policy: the policy, which isn't to let all pass
+ * @skb: a packet of IP; the same before and after
+ * @offset: where its network header begins, in bytes from skb->data
+ * @frame: IPv4 or IPv6
+ * @outwards: whether it is about to leave
+ *
+ * What most packets need, without a call but that of the program.
+ *
+ * Context: RCU read side; in a softirq, or with migration disabled.
+ * Return: NSGATE_IS_EXCEPTED and NSGATE_TO_DROP, each set or not.
+ */
+static __always_inline unsigned int
+nsgate_gate_judge_simple(const struct nsgate_policy *policy,
+			 struct sk_buff *skb, int offset,
+			 enum nsgate_frame frame, bool outwards)
+{
+	if (unlikely(!policy->prog || (int)skb_headlen(skb) <= offset ||
+		     skb->data[offset] >> 4 != nsgate_gate_version(frame)))
+		return nsgate_gate_judge(policy, skb, offset, frame, outwards);
+	if (nsgate_gate_matches(policy, skb, offset))
+		return policy->matched;
+	return nsgate_gate_judge_other(policy, skb, offset, frame, outwards);
+}
 
 /* ---- limit.c: rates and quotas ---- */
 

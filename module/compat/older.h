@@ -18,6 +18,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>
 #include <linux/notifier.h>
+#include <linux/preempt.h>
 #include <linux/proc_fs.h>
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
@@ -85,6 +86,10 @@ static inline int check_net(const struct net *net)
 
 #ifndef fallthrough
 #define fallthrough do { } while (0)
+#endif
+
+#ifndef data_race
+#define data_race(expr) (expr)
 #endif
 
 #ifndef ASSERT_EXCLUSIVE_WRITER
@@ -179,13 +184,20 @@ static inline void bpf_prog_destroy(struct bpf_prog *prog)
 	sk_unattached_filter_destroy((struct sk_filter *)prog);
 }
 
-static inline u32 bpf_prog_run_save_cb(const struct bpf_prog *prog,
-				       struct sk_buff *skb)
+static inline u32 bpf_prog_run(const struct bpf_prog *prog,
+			       struct sk_buff *skb)
 {
 	const struct sk_filter *filter = (const struct sk_filter *)prog;
 
 	return SK_RUN_FILTER(filter, skb);
 }
+#elif !defined(NSGATE_HAS_bpf_prog_run)
+#define bpf_prog_run(prog, skb) BPF_PROG_RUN(prog, skb)
+#endif
+
+#ifndef NSGATE_HAS_migrate_disable
+#define migrate_disable() preempt_disable()
+#define migrate_enable() preempt_enable()
 #endif
 
 /* See nf_hooks.c. */
