@@ -263,17 +263,15 @@ static bool is_logged(const struct nsgate_policy *policy,
 
 /* ---- the limit, at the edges ---- */
 
-/*
- * These are asked for each packet, and compared with NULL where they are.  What
- * uses them reads them once, and again: see policy_of() and rules_of().
- */
 static bool has_policy(const struct nsgate_target *target)
 {
+	/* Only compared with NULL, in memory; what uses it is policy_of(). */
 	return data_race(target->gate->policy);
 }
 
 static bool has_rules(const struct nsgate_target *target)
 {
+	/* Likewise; what uses it is rules_of(). */
 	return data_race(target->limit->rules);
 }
 
@@ -463,11 +461,11 @@ static bool is_counted_in(const struct nf_hook_state *state)
 	return !(state->in->flags & IFF_LOOPBACK);
 }
 
-static noinline unsigned int carry_out_in(const struct nsgate_target *target,
-					  const struct nsgate_policy *policy,
-					  struct sk_buff *skb,
-					  const struct nf_hook_state *state,
-					  unsigned int judgement, bool counts)
+static noinline unsigned int enforce_in(const struct nsgate_target *target,
+					const struct nsgate_policy *policy,
+					struct sk_buff *skb,
+					const struct nf_hook_state *state,
+					unsigned int judgement, bool counts)
 {
 	if (is_logged(policy, judgement, counts))
 		log_packet(target, policy, skb, state, ip_frame(state), 0,
@@ -484,9 +482,9 @@ static noinline unsigned int judge_in(const struct nsgate_target *target,
 				      const struct nf_hook_state *state,
 				      bool counts)
 {
-	return carry_out_in(target, policy, skb, state,
-			    judge_ip(policy, skb, state),
-			    counts && is_counted_in(state));
+	return enforce_in(target, policy, skb, state,
+			  judge_ip(policy, skb, state),
+			  counts && is_counted_in(state));
 }
 
 /* Most have a stamp that lets them pass. */
@@ -501,8 +499,8 @@ static unsigned int finish_in(const struct nsgate_target *target,
 		return judge_in(target, policy, skb, state, counts);
 	counts = counts && is_counted_in(state);
 	if (unlikely(judgement & NSGATE_TO_DROP))
-		return carry_out_in(target, policy, skb, state, judgement,
-				    counts);
+		return enforce_in(target, policy, skb, state, judgement,
+				  counts);
 	if (judgement && counts)
 		nsgate_meter_count(target->meter,
 				   &target->meter->judged[NSGATE_EXCEPTED],
@@ -771,6 +769,12 @@ struct nsgate_device {
 				 IS_ENABLED(CONFIG_NETFILTER_EGRESS)];
 };
 
+static bool has_flows(const struct nsgate_side *side)
+{
+	/* It changes for the packets to come, and is read where it is. */
+	return data_race(side->has_flows);
+}
+
 static enum nsgate_frame classify_frame(__be16 protocol)
 {
 	switch (protocol) {
@@ -897,12 +901,12 @@ static bool is_counted_at_device(const struct sk_buff *skb, long frame, bool out
  * What the gate doesn't just let pass: carries out what was judged, and then charges
  * the packet.
  */
-static noinline unsigned int carry_out(const struct nsgate_target *target,
-				       const struct nsgate_policy *policy,
-				       struct sk_buff *skb,
-				       const struct nf_hook_state *state,
-				       enum nsgate_point point, long frame,
-				       int offset, unsigned int judgement)
+static noinline unsigned int enforce(const struct nsgate_target *target,
+				     const struct nsgate_policy *policy,
+				     struct sk_buff *skb,
+				     const struct nf_hook_state *state,
+				     enum nsgate_point point, long frame,
+				     int offset, unsigned int judgement)
 {
 	bool out = is_outwards(point);
 	bool counts;
@@ -936,8 +940,8 @@ static noinline unsigned int police_frame(const struct nsgate_target *target,
 	if (policy)
 		judgement = nsgate_gate_judge(policy, skb, offset, frame,
 					      is_outwards(point));
-	return carry_out(target, policy, skb, state, point, frame, offset,
-			 judgement);
+	return enforce(target, policy, skb, state, point, frame, offset,
+		       judgement);
 }
 
 /*
@@ -971,8 +975,8 @@ static noinline unsigned int judge_ingress(const struct nsgate_target *target,
 			return NF_ACCEPT;
 		}
 	}
-	return carry_out(target, policy, skb, state, READ_ONCE(side->point),
-			 frame, 0, judgement);
+	return enforce(target, policy, skb, state, READ_ONCE(side->point),
+		       frame, 0, judgement);
 }
 
 static noinline unsigned int judge_egress(const struct nsgate_target *target,
@@ -993,8 +997,8 @@ static noinline unsigned int judge_egress(const struct nsgate_target *target,
 			return NF_ACCEPT;
 		}
 	}
-	return carry_out(target, policy, skb, state, READ_ONCE(side->point),
-			 frame, ETH_HLEN, judgement);
+	return enforce(target, policy, skb, state, READ_ONCE(side->point),
+		       frame, ETH_HLEN, judgement);
 }
 
 /* A frame of IP that meets a limit only. */
@@ -1065,8 +1069,8 @@ static bool came_in(const struct nsgate_target *target,
 }
 
 /* The same, where it is found out at once. */
-static __always_inline bool clearly_came_in(const struct nsgate_target *target,
-					   const struct sk_buff *skb)
+static __always_inline bool
+clearly_came_in(const struct nsgate_target *target, const struct sk_buff *skb)
 {
 	unsigned int index = skb->skb_iif;
 
@@ -1084,7 +1088,7 @@ static noinline unsigned int ingress_slow(const struct nsgate_target *target,
 	long frame = classify_received(skb, &offset);
 
 	nsgate_meter_add(target->meter, point, frame, skb->len);
-	if (READ_ONCE(side->has_flows) && is_ip(frame))
+	if (has_flows(side) && is_ip(frame))
 		nsgate_flow_touch(target->flow, skb, offset,
 				  frame == NSGATE_FRAME_IPV6);
 	return police_frame(target, skb, state, point, frame, offset);
@@ -1100,7 +1104,7 @@ static noinline unsigned int egress_slow(const struct nsgate_target *target,
 	long frame = classify_sent(skb, state->out, &offset);
 
 	nsgate_meter_add(target->meter, point, frame, skb->len);
-	if (READ_ONCE(side->has_flows) && is_ip(frame) && offset >= 0 &&
+	if (has_flows(side) && is_ip(frame) && offset >= 0 &&
 	    !came_in(target, skb, state->net))
 		nsgate_flow_touch(target->flow, skb, offset,
 				  frame == NSGATE_FRAME_IPV6);
@@ -1142,7 +1146,7 @@ ingress_ip(const struct nsgate_target *target, struct sk_buff *skb,
 {
 	nsgate_meter_count(target->meter, READ_ONCE(side->row) + frame,
 			   skb->len);
-	if (!data_race(side->has_flows))
+	if (!has_flows(side))
 		return police_ingress(target, skb, state, side, frame);
 	if (unlikely(has_policy(target) || has_rules(target)))
 		return ingress_flow(target, skb, state, side, frame);
@@ -1150,9 +1154,10 @@ ingress_ip(const struct nsgate_target *target, struct sk_buff *skb,
 	return NF_ACCEPT;
 }
 
-static __always_inline unsigned int
-ingress(const struct nsgate_target *target, struct sk_buff *skb,
-	const struct nf_hook_state *state, const struct nsgate_side *side)
+static __always_inline unsigned int ingress(const struct nsgate_target *target,
+					    struct sk_buff *skb,
+					    const struct nf_hook_state *state,
+					    const struct nsgate_side *side)
 {
 	if (likely(skb->protocol == htons(ETH_P_IP)))
 		return ingress_ip(target, skb, state, side, NSGATE_FRAME_IPV4);
@@ -1168,14 +1173,15 @@ egress_ip(const struct nsgate_target *target, struct sk_buff *skb,
 {
 	nsgate_meter_count(target->meter, READ_ONCE(side->row) + frame,
 			   skb->len);
-	if (data_race(side->has_flows) && !clearly_came_in(target, skb))
+	if (has_flows(side) && !clearly_came_in(target, skb))
 		return egress_flow(target, skb, state, side, frame);
 	return police_egress(target, skb, state, side, frame);
 }
 
-static __always_inline unsigned int
-egress(const struct nsgate_target *target, struct sk_buff *skb,
-       const struct nf_hook_state *state, const struct nsgate_side *side)
+static __always_inline unsigned int egress(const struct nsgate_target *target,
+					   struct sk_buff *skb,
+					   const struct nf_hook_state *state,
+					   const struct nsgate_side *side)
 {
 	const struct ethhdr *eth = (const struct ethhdr *)skb->data;
 

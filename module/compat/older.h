@@ -89,7 +89,7 @@ static inline int check_net(const struct net *net)
 #endif
 
 #ifndef data_race
-#define data_race(expr) (expr)
+#define data_race(expr) (expr) /* tells KCSAN, which is not there */
 #endif
 
 #ifndef ASSERT_EXCLUSIVE_WRITER
