@@ -18,9 +18,12 @@
  * insmod and then through sysfs, and until after exit, by who has it open.
  */
 static enum { LOADING, READY, UNLOADING } stage; /* kernel_param_lock */
-static char *initial_targets; /* kernel_param_lock */
+static char *initial_targets; /* of the command line; kernel_param_lock */
 
-/* What is waited for in the end is not waited for by other writers. */
+/*
+ * A bind takes as long as the namespace has devices, and a release waits for a
+ * moment: neither is waited for by those who use another parameter.
+ */
 static int write_targets(const char *text)
 {
 	size_t len = strlen(text);
@@ -32,11 +35,10 @@ static int write_targets(const char *text)
 		pr_err("inode: a line of %zu bytes may lack its end\n", len);
 		return -EINVAL;
 	}
-	err = nsgate_target_write(text, &unsettled);
-	if (!unsettled)
-		return err;
 	kernel_param_unlock(THIS_MODULE);
-	nsgate_target_settle();
+	err = nsgate_target_write(text, &unsettled);
+	if (unsettled)
+		nsgate_target_settle();
 	kernel_param_lock(THIS_MODULE);
 	return err;
 }
@@ -198,17 +200,18 @@ static int __init bind_initial_targets(void)
 	bool unsettled;
 	int err = 0;
 
-	kernel_param_lock(THIS_MODULE);
+	/* Nobody else writes it while the module is being loaded. */
 	if (initial_targets && *initial_targets)
 		err = nsgate_target_write(initial_targets, &unsettled);
+	if (err)
+		return err;
+	kernel_param_lock(THIS_MODULE);
 	kfree(initial_targets);
 	initial_targets = NULL;
-	if (!err) {
-		stage = READY;
-		nsgate_target_set_auto(initial_auto);
-	}
+	stage = READY;
+	nsgate_target_set_auto(initial_auto);
 	kernel_param_unlock(THIS_MODULE);
-	return err;
+	return 0;
 }
 
 static int __init nsgate_init(void)

@@ -1316,7 +1316,9 @@ struct net *nsgate_target_get_net(const struct nsgate_target *target);
 void nsgate_target_move_family_to_front(const struct nsgate_target *one);
 
 /**
- * nsgate_target_release_all() - release all targets, gone ones too
+ * nsgate_target_release_all() - release all targets, gone ones too, for good
+ *
+ * No request is carried out any more.
  *
  * Context: Process context, may sleep. Waits until no target is left, so for all
  * who read something of one; holds no lock then.
@@ -1331,11 +1333,12 @@ void nsgate_target_release_all(void);
  * @unsettled: set to whether something that was released is still to go, for
  *	nsgate_target_settle()
  *
- * Context: Process context, may sleep. Takes the target lock.
+ * Context: Process context, may sleep. Takes the lock of requests and that of
+ * targets. Holds no lock that another parameter needs.
  * Return: 0; -EINVAL if the text is malformed; -ENXIO if an inode names no
  * live network namespace (or, after '-', no target); -E2BIG if there would be
- * too many targets; -EBUSY if a name in /proc isn't free yet; -ENOMEM; or the
- * error of a hook. On an error nothing has changed and the log says why.
+ * too many targets; -EBUSY if a name in /proc isn't free yet; -ENODEV if the
+ * module goes; -ENOMEM; or the error of a hook. On an error nothing has changed and the log says why.
  */
 int nsgate_target_write(const char *text, bool *unsettled);
 

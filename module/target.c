@@ -9,8 +9,9 @@
  * are in use, how many devices there are, and how long it takes to unhook one.
  * Nobody else may wait for that, so:
  *
- * - A bind holds requests_lock, and a reference to the namespace, while it hooks
- *   the devices; other binds wait for it, deaths and births don't.
+ * - A bind holds a reference to the namespace while it hooks the devices.  Whoever
+ *   binds the same namespace waits for it, and whoever says which shall be all of the
+ *   targets; other binds, releases, deaths and births don't.
  * - A release ends with what it must do at once: the target is in no list, its
  *   slot is empty, its hooks let all pass, and the names of its views are free.
  *   Workers of nsgate_wq do the rest, with a reference to the namespace: one
@@ -37,6 +38,7 @@
 #include <linux/mutex.h>
 #include <linux/nsproxy.h>
 #include <linux/ratelimit.h>
+#include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string_helpers.h>
@@ -57,8 +59,12 @@
 unsigned int nsgate_target_net_id __read_mostly;
 static const struct nsgate_config *defaults; /* set once, by init */
 
-/* One bind or release at a time.  Outermost but for the lock of the parameter. */
-static DEFINE_MUTEX(requests_lock);
+/*
+ * Held for writing by a request that replaces all targets, and for reading by those
+ * that bind or release one.  Outermost.
+ */
+static DECLARE_RWSEM(requests_lock);
+static bool no_more_requests; /* requests_lock */
 
 /*
  * Protects the lists, their counts, the look-up by inode, the slots, and the
@@ -77,7 +83,7 @@ struct workqueue_struct *nsgate_target_wq;
 static struct workqueue_struct *births_wq; /* whose work waits for no tenant */
 static atomic_t nr_unfreed = ATOMIC_INIT(0); /* targets that are allocated */
 static atomic_t nr_unhooking = ATOMIC_INIT(0); /* releases under way */
-static DECLARE_WAIT_QUEUE_HEAD(progress); /* one of both has become 0 */
+static DECLARE_WAIT_QUEUE_HEAD(progress); /* one of these is 0, or a claim has ended */
 
 /**
  * struct nsgate_family - a head, and all targets that were born in it, and in those
@@ -729,35 +735,107 @@ static void undo_binds(struct list_head *added)
 	}
 }
 
-static int bind_one(const struct inode_request *req)
-{
-	struct net *net = req->wanted[0].net;
-	LIST_HEAD(added);
-	bool full;
-	int err;
+/* One bind of a namespace at a time. */
+struct claim {
+	struct list_head list; /* targets_lock */
+	const struct net *net;
+};
 
-	if (nsgate_target_slot(net)->target)
-		return 0;
+static LIST_HEAD(claims); /* targets_lock */
+static unsigned long nr_claims_ended; /* targets_lock */
+
+static bool is_claimed(const struct net *net)
+{
+	const struct claim *claim;
+
+	list_for_each_entry(claim, &claims, list) {
+		if (claim->net == net)
+			return true;
+	}
+	return false;
+}
+
+/* Tells whether the namespace is still to be bound; then end_claim() follows. */
+static bool begin_claim(struct claim *claim, const struct net *net)
+{
+	bool is_bound, is_ours;
+	unsigned long before;
+
+	claim->net = net;
+	for (;;) {
+		mutex_lock(&targets_lock);
+		is_bound = nsgate_target_slot(net)->target;
+		is_ours = !is_bound && !is_claimed(net);
+		if (is_ours)
+			list_add(&claim->list, &claims);
+		before = nr_claims_ended;
+		mutex_unlock(&targets_lock);
+		if (is_bound || is_ours)
+			return is_ours;
+		wait_event(progress, READ_ONCE(nr_claims_ended) != before);
+	}
+}
+
+static void end_claim(struct claim *claim)
+{
+	mutex_lock(&targets_lock);
+	list_del(&claim->list);
+	WRITE_ONCE(nr_claims_ended, nr_claims_ended + 1);
+	mutex_unlock(&targets_lock);
+	wake_up_all(&progress);
+}
+
+static bool is_full(void)
+{
+	bool full;
+
 	mutex_lock(&targets_lock);
 	full = nr_live >= TARGETS_MAX;
 	mutex_unlock(&targets_lock);
-	if (!full) {
-		err = add_target(net, &added);
+	return full;
+}
+
+/* Others have gone on meanwhile. */
+static bool commit_if_room(struct list_head *added)
+{
+	bool full;
+
+	mutex_lock(&targets_lock);
+	full = nr_live >= TARGETS_MAX;
+	if (!full)
+		commit_binds(added);
+	mutex_unlock(&targets_lock);
+	return !full;
+}
+
+static int bind_claimed(const struct inode_request *req)
+{
+	LIST_HEAD(added);
+	int err;
+
+	if (!is_full()) {
+		err = add_target(req->wanted[0].net, &added);
 		if (err)
 			return err;
-		/* Births have gone on meanwhile. */
-		mutex_lock(&targets_lock);
-		full = nr_live >= TARGETS_MAX;
-		if (!full)
-			commit_binds(&added);
-		mutex_unlock(&targets_lock);
+		if (commit_if_room(&added))
+			return 0;
+		undo_binds(&added);
 	}
-	if (!full)
-		return 0;
 	pr_err("inode: %u would be one more than %u targets\n",
 	       req->wanted[0].inode, TARGETS_MAX);
-	undo_binds(&added);
 	return -E2BIG;
+}
+
+static int bind_one(const struct inode_request *req)
+{
+	struct claim claim;
+	int err;
+
+	if (!begin_claim(&claim, req->wanted[0].net))
+		return 0;
+	err = bind_claimed(req);
+	end_claim(&claim);
+	return err;
 }
 
 /* All gone ones that had the inode; tells whether there was any. */
@@ -806,10 +884,7 @@ static int release_one(const struct inode_request *req)
 	return -ENXIO;
 }
 
-/*
- * A list names families.  Only requests change the slot of a namespace that they
- * hold.
- */
+/* A list names families.  No other request changes a slot meanwhile. */
 static void mark_listed(const struct inode_request *req)
 {
 	struct nsgate_target *target;
@@ -939,22 +1014,25 @@ static void log_final_totals(const struct nsgate_target *target)
 		out.packets, out.bytes);
 }
 
-static int carry_out(const struct inode_request *req)
+static int carry_out_one(const struct inode_request *req)
 {
-	int err;
+	int err = -ENODEV;
 
-	mutex_lock(&requests_lock);
-	switch (req->verb) {
-	case BIND:
-		err = bind_one(req);
-		break;
-	case RELEASE:
-		err = release_one(req);
-		break;
-	default:
+	down_read(&requests_lock);
+	if (!no_more_requests)
+		err = req->verb == BIND ? bind_one(req) : release_one(req);
+	up_read(&requests_lock);
+	return err;
+}
+
+static int carry_out_all(const struct inode_request *req)
+{
+	int err = -ENODEV;
+
+	down_write(&requests_lock);
+	if (!no_more_requests)
 		err = replace_all(req);
-	}
-	mutex_unlock(&requests_lock);
+	up_write(&requests_lock);
 	return err;
 }
 
@@ -962,7 +1040,10 @@ void nsgate_target_release_all(void)
 {
 	const struct inode_request none = { .verb = REPLACE };
 
-	carry_out(&none);
+	down_write(&requests_lock);
+	no_more_requests = true;
+	replace_all(&none);
+	up_write(&requests_lock);
 	wait_event(progress, !atomic_read(&nr_unfreed));
 }
 
@@ -987,7 +1068,8 @@ static int write_request(struct inode_request *req, char *text)
 		return err;
 	err = get_nets(req);
 	if (!err)
-		err = carry_out(req);
+		err = req->verb == REPLACE ? carry_out_all(req) :
+					     carry_out_one(req);
 	put_nets(req);
 	return err;
 }

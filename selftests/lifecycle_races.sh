@@ -13,6 +13,7 @@ ALL_TESTS="
 	bound_while_dying
 	bound_in_traffic
 	lists_at_once
+	binds_at_once
 	churn
 "
 
@@ -178,6 +179,41 @@ lists_at_once()
 	check_equal "parameter" "$a" "$(<$INODE_PARAM)"
 	check_equal "host view" "$HOST_VIEW/$a" "$(echo $HOST_VIEW/[0-9]*)"
 	log_test "lists that are written at once are each taken whole"
+}
+
+# What became of a namespace, in turn, as the log has it: "bound released bound"
+tell_turns()
+{
+	log_since "$test_mark" | grep -oE "(bound to|released) net:\\[$1\\]" | cut -d ' ' -f 1 | xargs
+}
+
+# Both namespaces are bound and released by several at the same time. Whoever comes while
+# another binds the same one waits for that, and has nothing left to do.
+binds_at_once()
+{
+	local a b turns verb
+	local -a writers=()
+
+	start_idle
+	clear_results
+	setup_path
+	a=$inode b=$(ns_inode "$left")
+	for verb in + + + -; do
+		write_repeatedly 30 "$verb$a" &
+		writers+=($!)
+		write_repeatedly 30 "$verb$b" &
+		writers+=($!)
+	done
+	wait "${writers[@]}"
+	check_results 180
+	write_inode "+$a"
+	write_inode "+$b"
+	for turns in "$(tell_turns "$a")" "$(tell_turns "$b")"; do
+		[[ $turns =~ ^bound( released bound)+$ ]] || check_err 1 "in the log: $turns"
+	done
+	check_equal "host view" "$(printf '%s\n' "$HOST_VIEW/$a" "$HOST_VIEW/$b" | sort)" \
+		"$(printf '%s\n' $HOST_VIEW/[0-9]*)"
+	log_test "what several bind and release at once is bound and released in turn"
 }
 
 results_are()
