@@ -12,8 +12,8 @@ source "$(dirname "$(realpath "$0")")/gate_escape_lib.sh"
 
 ALL_TESTS="sockets ruleset_is_flushed chains_before_the_gate policy_routing
 	fragments_and_options later_fragments_of_exceptions packet_sockets
-	split_frames arp address_translation forged_source loopback xfrm
-	written_files"
+	split_frames arp address_translation forged_source loopback
+	loopback_excepted xfrm written_files"
 
 sockets()
 {
@@ -232,6 +232,45 @@ loopback()
 	attempt stopped "our own address" tenant udp "$own" 4242 @
 	watcher=watch
 	log_test "loopback is cut off as well"
+}
+
+# What is rewritten on its way from loopback, or to it, isn't of the exception where the
+# namespace ends.
+loopback_excepted()
+{
+	closed="drop except $(program "$loopback_only")"
+	watcher=tenant
+	attempt passes "127.0.0.1" tenant udp 127.0.0.1 4242 @
+	attempt passes "::1" tenant udp ::1 4242 @
+	attempt stopped "our own address" tenant udp "$own" 4242 @
+	watcher=watch
+	log_test "loopback goes on with its exception"
+
+	tenant sysctl -qw net.ipv4.conf.all.route_localnet=1
+	tenant nft -f - <<-END
+		table ip from_loopback {
+			chain output {
+				type nat hook output priority -100
+				ip daddr 127.0.0.1 udp dport 4243 dnat to $foe:4242
+			}
+			chain postrouting {
+				type nat hook postrouting priority 100
+				ip daddr $foe snat to $own
+			}
+			chain prerouting {
+				type nat hook prerouting priority -100
+				ip daddr $own udp dport 4243 dnat to 127.0.0.1:4242
+			}
+		}
+	END
+	watcher=tenant
+	attempt stopped "what is rewritten to it" friend udp "$own" 4243 @
+	watcher=watch
+	attempt stopped "what is rewritten from it" tenant udp 127.0.0.1 4243 @
+	tenant nft delete table ip from_loopback
+	tenant sysctl -qw net.ipv4.conf.all.route_localnet=0
+	closed=drop
+	log_test "what is rewritten from loopback, or to it, is stopped"
 }
 
 # What is inside is decrypted behind the hook of the device.

@@ -10,7 +10,7 @@
 source "$(dirname "$(realpath "$0")")/gate_escape_lib.sh"
 
 ALL_TESTS="limit_tc limit_packet_socket_hears limit_l3s limit_xdp limit_pktgen
-	limit_netconsole limit_qdisc limit_moved_device"
+	limit_netconsole limit_qdisc limit_loopback limit_moved_device"
 
 # tc comes before ingress and behind egress, and what it redirects skips both.
 limit_tc()
@@ -198,6 +198,36 @@ limit_qdisc()
 	attempt stopped "what is sent then" tenant udp "$foe" 4242 @
 	tenant tc qdisc del dev t0 root
 	log_test "behind a queue that holds packets back, later ones are stopped"
+}
+
+# The exception of `nsgate gate NS drop --loopback` tells loopback by its addresses.
+limit_loopback()
+{
+	closed="drop except $(program "$loopback_only")"
+	attempt passes "a frame" tenant frame t0 queue 0800 0800 udp 127.0.0.1 127.0.0.1 4242 @
+	attempt passes "a frame of IPv6" tenant frame t0 queue 86dd 86dd udp ::1 ::1 4242 @
+	attempt stopped "a frame to another" tenant frame t0 queue 0800 0800 udp 127.0.0.1 "$foe" 4242 @
+	log_test "known limit: a frame with addresses of loopback leaves with its exception"
+
+	# What tc redirects at egress, the kernel takes past egress of the other device.
+	tenant tc qdisc add dev lo clsact
+	tenant tc filter add dev lo egress protocol ip matchall \
+		action pedit ex munge ip dst set "$foe" pipe action mirred egress redirect dev t0
+	to=/$foe
+	attempt passes "a packet of loopback" tenant udp 127.0.0.1 4242 @
+	to=
+	gate_value tc "${gate%gate}state"
+	check_equal "devices with tc" 1 "$answer"
+	tenant tc qdisc del dev lo clsact
+	log_test "known limit: tc leads loopback out, and rewrites it, behind the gate"
+
+	tenant sysctl -qw net.ipv4.conf.t0.route_localnet=1 net.ipv4.conf.t0.accept_local=1
+	watcher=tenant
+	attempt passes "a frame" friend frame n0 queue 0800 0800 udp 127.0.0.1 127.0.0.1 4242 @
+	watcher=watch
+	tenant sysctl -qw net.ipv4.conf.t0.route_localnet=0 net.ipv4.conf.t0.accept_local=0
+	closed=drop
+	log_test "known limit: with route_localnet such a frame is received"
 }
 
 limit_moved_device()
