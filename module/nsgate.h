@@ -1338,7 +1338,8 @@ void nsgate_target_release_all(void);
  * Return: 0; -EINVAL if the text is malformed; -ENXIO if an inode names no
  * live network namespace (or, after '-', no target); -E2BIG if there would be
  * too many targets; -EBUSY if a name in /proc isn't free yet; -ENODEV if the
- * module goes; -ENOMEM; or the error of a hook. On an error nothing has changed and the log says why.
+ * module goes; -ENOMEM; or the error of a hook. On an error nothing has changed
+ * and the log says why.
  */
 int nsgate_target_write(const char *text, bool *unsettled);
 

@@ -10,6 +10,7 @@
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/gate_lib.sh"
 
 # What `nsgate gate NS drop --loopback` excepts.
+# shellcheck disable=SC2034 # for the tests
 loopback_only="(src net 127.0.0.0/8 and dst net 127.0.0.0/8) or (src host ::1 and dst host ::1)"
 
 child=''
