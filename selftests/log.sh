@@ -16,8 +16,9 @@
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
 ALL_TESTS="texts drops_are_logged targets_are_told_apart others_get_nothing dry_run_is_logged
-	limit_is_logged floods_are_cut ulogd_has_them"
+	limit_is_logged frames_are_decoded lies_are_logged_as_they_are floods_are_cut ulogd_has_them"
 
+here=$(dirname "$(realpath "$0")")
 one='' two='' outside=''
 
 setup()
@@ -153,22 +154,103 @@ limit_is_logged()
 	log_test "what a limit drops is logged, too"
 }
 
+# ---- frames ----
+
+udp4=4500002000010000401100000a0901020a09010100090009000c00006e736774
+udp6=60000000000c1140fd090001000000000000000000000002fd09000100000000000000000000000100090009000c00006e736774
+arp=0001080006040001020000090102 # of Ethernet and IPv4, a request, from p0
+arp+=0a0901020000000000000a090101
+
+# send NAMESPACE DEVICE CLAIM:FRAME...: from a packet socket, in hexadecimal; the kernel
+# is told that they are of type CLAIM.
+send()
+{
+	in_ns "$1" python3 -c '
+import errno, socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+for claim, frame in (word.split(":") for word in sys.argv[2:]):
+    try:
+        s.sendto(bytes.fromhex(frame), (sys.argv[1], int(claim, 16)))
+    except OSError as error:
+        if error.errno != errno.ENOBUFS: # dropped as it was sent
+            raise' "${@:2}"
+}
+
+# send_both_ways CLAIM:FRAME...: as they come from outside, and as one sends them.
+send_both_ways()
+{
+	send "$outside" p0 "$@"
+	send "$one" v0 "$@"
+}
+
+# check_logged FAMILY:PACKET...: these were logged, in turn, and nothing else.
+check_logged()
+{
+	local prefix expected='' word
+
+	prefix=nsgate_$(ns_inode "$one")_gate
+	for word; do
+		expected+="${word%:*} $prefix ${word#*:}"$'\n'
+	done
+	check_equal "what is logged" "${expected%$'\n'}" "$("$here/nflog.py" "$tmp/nflog")"
+}
+
+# All of these are for v0, from p0.
+frames_are_decoded()
+{
+	local macs=020000090101020000090102 mark
+	local packets=("ipv4:$udp4" "ipv6:$udp6" "arp:$arp" "ipv4:$udp4")
+
+	capture
+	gate "drop log 7"
+	mark=$(log_mark)
+	send_both_ways "0800:${macs}0800$udp4" "86dd:${macs}86dd$udp6" "0806:${macs}0806$arp" \
+		"8100:${macs}810000050800$udp4" "88b5:${macs}88b5$udp4"
+	end_capture
+	check_equal "in the kernel's log" "" "$(log_since "$mark")"
+	gate accept
+	check_logged "${packets[@]}" "${packets[@]}"
+	check_equal "tcpdump, IPv4" 4 "$(grep -c "IP 10.9.1.2.9 > 10.9.1.1.9: UDP" "$tmp/packets")"
+	check_equal "tcpdump, IPv6" 2 "$(grep -c "IP6 fd09:1::2.9 > fd09:1::1.9: UDP" "$tmp/packets")"
+	check_equal "unlogged" 0 "$(key unlogged)"
+	log_test "frames are logged from the network header on"
+}
+
+# A packet socket tells the kernel another type than the frame has, or there is next
+# to nothing in it.
+lies_are_logged_as_they_are()
+{
+	local macs=020000090101020000090102
+
+	capture
+	gate "drop log 7"
+	send "$one" v0 "0806:${macs}0800$udp4" "0800:${macs}86dd$udp6" "86dd:${macs}0806$arp" \
+		"0800:${macs}080045" "0806:${macs}86dd60" || check_err $? "can't send"
+	end_capture
+	gate accept
+	check_logged "ipv4:$udp4" "ipv6:$udp6" "arp:$arp" "ipv4:45" "ipv6:60"
+	check_equal "unlogged" 0 "$(key unlogged)"
+	log_test "frames that claim to be something else"
+}
+
 floods_are_cut()
 {
-	local begin end logged unlogged dropped most
+	local begin end logged unlogged dropped most mark
 
 	capture
 	unlogged=$(key unlogged)
 	dropped=$(key dropped)
 	gate "drop log 7"
+	mark=$(log_mark)
 	begin=${EPOCHREALTIME/./}
 	in_ns "$outside" python3 -c '
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for i in range(3000):
+for i in range(10000):
     s.sendto(b"x", ("10.9.1.1", 9))'
 	end=${EPOCHREALTIME/./}
 	end_capture
+	check_equal "in the kernel's log" "" "$(log_since "$mark")"
 	gate accept
 	logged=$(grep -c "10.9.1.2.* > 10.9.1.1.9: UDP" "$tmp/packets")
 	unlogged=$(($(key unlogged) - unlogged))
