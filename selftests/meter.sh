@@ -26,7 +26,8 @@ source "$(dirname "$(realpath "$0")")/lib.sh"
 ALL_TESTS="begins_at_zero ping_counts fragments_count udp_counts tcp_counts
 	transport_protocols_count extension_headers_count
 	nonlinear_headers_count damaged_packets_count
-	router_counts_as_nft server_counts_as_nft server_counts_as_snmp"
+	router_counts_as_nft server_counts_as_nft server_counts_as_snmp bridge_counts_once
+	lines_agree_under_load"
 
 here=$(dirname "$(realpath "$0")")
 hooks="prerouting input forward output postrouting"
@@ -423,6 +424,62 @@ bridge_counts_once()
 		check_same_as_nft "$bridged" "$HOST_VIEW/$number/stats"
 		log_test "a bridge that is $order than the bind: figures are those of nft"
 	done
+}
+
+# stats_line_by_line COUNT: so many reads of a line, over and over. Execs nothing.
+stats_line_by_line()
+{
+	local line left=$1
+
+	while ((left > 0)); do
+		while ((left > 0)) && IFS= read -r line; do
+			echo "$line"
+			left=$((left - 1))
+		done <"$router_stats"
+	done
+}
+
+# Line by line, all of what a file said at one moment: its rows are whole, and of each
+# hook and family the row "all" is the sum of the others.
+lines_agree_under_load()
+{
+	local pid reads=10000 before after said
+
+	in_ns "$client" ping -q -f 10.9.2.2 >/dev/null &
+	pid=$!
+	before=$(stat_of "$router_stats" forward ipv4 icmp)
+	[[ $tmp ]] || setup_tmp
+	stats_line_by_line $reads >"$tmp/lines"
+	after=$(stat_of "$router_stats" forward ipv4 icmp)
+	kill $pid
+	wait $pid || :
+	((${after% *} > ${before% *} + 1000)) || check_err 1 "no flood: $before, then $after"
+	check_equal "lines" $reads "$(wc -l <"$tmp/lines")"
+	said=$(awk '
+		function fail(what) { print what ", line " NR ": " $0; failed = 1; exit }
+		function check_sums() {
+			for (key in all)
+				if (sum[key] + 0 != all[key])
+					fail(key ": " all[key] " are not " sum[key] + 0)
+			delete all
+			delete sum
+		}
+		function add(key, field) {
+			if ($3 == "all")
+				all[key] = $field
+			else
+				sum[key] += $field
+		}
+		$1 == "hook" { check_sums(); tables++; width = NF; next }
+		NF != width || $0 !~ /^[a-z]+ (ipv4|ipv6|netdev) [a-z0-9]+( [0-9]+)+$/ { fail("a broken line") }
+		{
+			for (i = 4; i <= NF; i++)
+				add($1 " " $2 " " i, i)
+		}
+		END { if (!failed) print tables " tables" }' "$tmp/lines")
+	[[ $said == *" tables" ]] || check_err 1 "$said"
+	echo "# $reads reads of a line, $said, $((${after% *} - ${before% *})) packets meanwhile"
+	log_test "what is read line by line under load agrees"
 }
 
 checktool "nft --version" "run nft"
