@@ -206,7 +206,7 @@ limit_loopback()
 	closed="drop except $(program "$loopback_only")"
 	attempt passes "a frame" tenant frame t0 queue 0800 0800 udp 127.0.0.1 127.0.0.1 4242 @
 	attempt passes "a frame of IPv6" tenant frame t0 queue 86dd 86dd udp ::1 ::1 4242 @
-	attempt stopped "a frame to another" tenant frame t0 queue 0800 0800 udp 127.0.0.1 "$foe" 4242 @
+	at_egress "a frame to another" tenant frame t0 queue 0800 0800 udp 127.0.0.1 "$foe" 4242 @
 	log_test "known limit: a frame with addresses of loopback leaves with its exception"
 
 	# What tc redirects at egress, the kernel takes past egress of the other device.
