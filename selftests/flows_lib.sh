@@ -16,6 +16,7 @@
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 
 here=$(dirname "$(realpath "$0")")
+# shellcheck disable=SC2034 # for the tests
 header="family proto source destination packets bytes age_ms idle_ms"
 client='' router='' server='' router_dir='' sender=()
 
