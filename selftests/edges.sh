@@ -19,8 +19,8 @@ source "$(dirname "$(realpath "$0")")/edges_lib.sh"
 
 ALL_TESTS="rows_stand veth_is_edge loopback_is_none vlan_is_none qinq_is_none bridge_is_none
 	bridge_with_netfilter_is_none bond_is_none team_is_none vrf_is_none macvlan_is_edge
-	ipvlan_is_edge macvlan_above_edge_is_none tunnels_count_twice wireguard_counts_twice
-	tun_is_edge sides_change own_multicast_is_no_in own_multicast_by_loopback_is_no_in
+	ipvlan_is_edge macvlan_above_edge_is_none ipvlan_above_edge_is_none tunnels_count_twice wireguard_counts_twice
+	tun_is_edge own_multicast_is_no_in own_multicast_by_loopback_is_no_in
 	frames_for_others_are_in flows_are_of_edges forwarded_flows_count_once flowtable_hides_nothing
 	last_figures_are_logged"
 
@@ -239,19 +239,33 @@ ipvlan_is_edge()
 	fi
 }
 
-macvlan_above_edge_is_none()
+# above_edge_is_none KIND ARGUMENT...: such a device over v0, both in the target.
+above_edge_is_none()
 {
+	local kind=$1
+	shift
+
 	new_target
 	veth 0
-	if ! ip -n "$target" link add link v0 name child type macvlan mode bridge 2>/dev/null; then
-		log_test_skip "macvlan over an edge is none" "no macvlan"
+	if ! ip -n "$target" link add link v0 name child type "$kind" "$@" 2>/dev/null; then
+		log_test_skip "$kind over an edge is none" "no $kind"
 		return
 	fi
 	address "$target" child 1
 	address "$outside" p0 2
 	exchange
 	check_ends p0
-	log_test "macvlan over an edge is none"
+	log_test "$kind over an edge is none"
+}
+
+macvlan_above_edge_is_none()
+{
+	above_edge_is_none macvlan mode bridge
+}
+
+ipvlan_above_edge_is_none()
+{
+	above_edge_is_none ipvlan mode l2
 }
 
 # What a tunnel carries counts as it is, and once more as what carries it.
@@ -347,47 +361,6 @@ tun_is_edge()
 	kill $tunnel
 	wait $tunnel || :
 	log_test "tun is an edge"
-}
-
-# A device under another one that comes, goes, or is moved to a namespace.
-sides_change()
-{
-	new_target
-	veth 0 1
-	ip -n "$target" link add link v0 name v0.5 type vlan id 5
-	ip -n "$outside" link add link p0 name p0.5 type vlan id 5
-	address "$target" v0.5 1
-	address "$outside" p0.5 2
-	exchange
-	check_ends p0 p1
-	# Now v0 is elsewhere: its VLAN is the edge.
-	setup_ns far
-	local before p _
-	ip -n "$target" link set v0 netns "$far"
-	ip -n "$far" link set v0 up
-	ip -n "$target" link set v0.5 up
-	address "$target" v0.5 4 2>/dev/null || :
-	read -r before _ < <(row in)
-	in_ns "$outside" "${traffic[@]}" 10.9.1.4 >/dev/null || check_err 1 "10.9.1.4 is reached"
-	read -r p _ < <(row in)
-	((p - before >= 5)) || check_err 1 "in has $((p - before)) packets of a VLAN over a device elsewhere"
-	cleanup_ns "$far"
-	# A port that is freed, and a bridge that is told apart from it.
-	new_target
-	veth 0
-	ip -n "$target" link add br0 type bridge
-	ip -n "$target" link set br0 up
-	address "$outside" p0 2
-	address "$target" br0 1
-	ip -n "$target" link set v0 master br0
-	exchange
-	ip -n "$target" address flush dev br0
-	ip -n "$target" link set v0 nomaster
-	address "$target" v0 1
-	ip -n "$outside" neigh flush all
-	exchange
-	check_ends p0
-	log_test "devices change sides"
 }
 
 own_multicast_is_no_in()

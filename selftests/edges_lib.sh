@@ -2,12 +2,12 @@
 # shellcheck shell=bash
 #
 # A target, what is outside of it, and how the rows in and out of stats are compared
-# with the statistics of devices, for edges.sh.
+# with the statistics of devices, for edges.sh and edges_moves.sh.
 
 # shellcheck source=lib.sh
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 
-# shellcheck disable=SC2034 # for edges.sh
+# shellcheck disable=SC2034 # for who sources us
 target='' outside='' far=''
 traffic=(ping -q -i 0.01 -c 5 -s 300 -W 5)
 
