@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# A target with a limit, what floods it, and what passes, for limit.sh and
+# limit_rates.sh.
+
+# shellcheck source=lib.sh
+source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
+
+# shellcheck disable=SC2034 # for who sources us
+target='' outside='' resident=''
+
+setup()
+{
+	setup_ns target outside
+	dir=$HOST_VIEW/$(ns_inode "$target")
+	load_nsgate "inode=$(ns_inode "$target")"
+	keep_quiet "$target" "$outside"
+	connect "$target" v0 "$outside" p0 1
+	know_neighbours
+	in_ns "$target" ethtool -K v0 gso off tso off gro off >/dev/null
+	in_ns "$outside" ethtool -K p0 gso off tso off gro off >/dev/null
+	in_ns "$outside" ping -q -c 1 -W 5 10.9.1.1 >/dev/null
+	# Whose statistics can be read without any other program.
+	(exec nsenter --net="/run/netns/$outside" -- sleep infinity) &
+	resident=$!
+}
+
+# Nothing is sent, and charged, that isn't asked for: nobody looks for routers, and who
+# listens to which group is told at once.
+keep_quiet()
+{
+	local ns
+
+	for ns; do
+		in_ns "$ns" sysctl -qw net.ipv6.conf.default.router_solicitations=0 \
+			net.ipv6.conf.default.mldv{1,2}_unsolicited_report_interval=1
+	done
+}
+
+mac_of()
+{
+	ip -n "$1" link show "$2" | awk '/link.ether/ { print $2 }'
+}
+
+# Both ends know each other for good, so that nobody is asked for.
+know_neighbours()
+{
+	ip -n "$target" -batch - <<-END
+		neigh replace 10.9.1.2 lladdr $(mac_of "$outside" p0) dev v0 nud permanent
+		neigh replace fd09:1::2 lladdr $(mac_of "$outside" p0) dev v0 nud permanent
+	END
+	ip -n "$outside" -batch - <<-END
+		neigh replace 10.9.1.1 lladdr $(mac_of "$target" v0) dev p0 nud permanent
+		neigh replace fd09:1::1 lladdr $(mac_of "$target" v0) dev p0 nud permanent
+	END
+}
+
+limit()
+{
+	printf '%s\n' "$1" >"$dir/limit"
+}
+
+gate()
+{
+	printf '%s\n' "$1" >"$dir/gate"
+}
+
+key()
+{
+	state_of "$dir/limit" "$1"
+}
+
+# row in|out: seen and dropped packets and bytes
+row()
+{
+	awk -v hook="$1" '$1 == hook && $3 == "all" { print $4, $5, $6, $7 }' "$dir/stats"
+}
+
+# flood NAMESPACE TO SECONDS [COUNT]: UDP of 1000 bytes of IP, as fast as can be. With
+# exec=exec it takes the place of the shell that runs it.
+flood()
+{
+	${exec-} nsenter --net="/run/netns/$1" -- python3 -c '
+import socket, sys, time
+to, seconds, count = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100000)
+end = time.monotonic() + seconds
+while count and time.monotonic() < end:
+    for i in range(min(count, 50) if count > 0 else 50):
+        try:
+            s.sendto(b"x" * 972, (to, 9))
+        except OSError:
+            pass
+        count -= 1' "$2" "$3" "${4--1}"
+}
+
+# received_by DEVICE...: what these of outside received, together, in bytes.
+received_by()
+{
+	local device bytes sum=0
+
+	while read -r device bytes _; do
+		[[ " $* " != *" ${device%:} "* ]] || sum=$((sum + bytes))
+	done <"/proc/$resident/net/dev"
+	echo $sum
+}
+
+received()
+{
+	received_by p0
+}
+
+# ---- what passes in how long ----
+
+now()
+{
+	echo "${EPOCHREALTIME/./}"
+}
+
+has_grown()
+{
+	(($($1) > $2))
+}
+
+# sample COUNTER SECONDS: looks at a counter; lines of when that began and ended, in
+# microseconds, and what it said, in $tmp/samples.
+sample()
+{
+	local begun end
+
+	end=$(($(now) + $2 * 1000000))
+	while (($(now) < end)); do
+		begun=$(now)
+		echo "$begun $($1) $(now)"
+		sleep 0.1
+	done | awk '{ print $1, $3, $2 }' >"$tmp/samples"
+}
+
+# passed_rate FROM TO COUNTER: the rate that a flood gets, in bytes per second
+# over some seconds after a burst was spent.
+passed_rate()
+{
+	local bytes
+
+	bytes=$($3)
+	exec='exec' flood "$1" "$2" 600 >/dev/null &
+	busywait $BUSYWAIT_TIMEOUT has_grown "$3" $((bytes + 70000)) >/dev/null || true
+	sample "$3" 8
+	kill %%
+	wait %% 2>/dev/null || true
+	awk '{ at = ($1 + $2) / 2 }
+		NR == 1 { begun = at; bytes = $3 }
+		END { printf "%d\n", ($3 - bytes) * 1e6 / (at - begun) }' "$tmp/samples"
+}
+
+# worst_second [RATE BURST]: the most that was seen to pass in a second, as a rate;
+# or, of all spans of time, the most that passed over rate and burst.
+worst_second()
+{
+	awk -v rate="${1-0}" -v burst="${2-0}" '
+		{ begun[NR] = $1; ended[NR] = $2; bytes[NR] = $3 }
+		END {
+			worst = -burst
+			for (i = 1; i <= NR; i++)
+				for (j = i + 1; j <= NR; j++) {
+					span = (ended[j] - begun[i]) / 1e6
+					passed = bytes[j] - bytes[i]
+					if (!rate && span < 1)
+						continue
+					over = rate ? passed - rate * span - burst : passed / span
+					if (over > worst)
+						worst = over
+				}
+			printf "%d\n", worst
+		}' "$tmp/samples"
+}
+
+received_inside()
+{
+	key in_used
+}
