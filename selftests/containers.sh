@@ -20,8 +20,9 @@ source "$(dirname "$(realpath "$0")")/command_lib.sh"
 # shellcheck source=containers_lib.sh
 source "$(dirname "$(realpath "$0")")/containers_lib.sh"
 
-ALL_TESTS="binds others_are_left_alone bad_annotations bad_states first_packet stops
-	number_is_anothers shared held quota_goes_on quota_without_a_stop rootless not_loaded"
+ALL_TESTS="binds others_are_left_alone bad_annotations refused_by_the_kernel bad_states
+	first_packet stops number_is_anothers shared held quota_goes_on quota_without_a_stop
+	rootless not_loaded"
 
 box='' out='' bundle='' process=''
 
@@ -48,6 +49,9 @@ binds()
 	hook 0 c1 "$process" creating nsgate.bind=1
 	is_bound "$box_inode" || check_err 1 "nsgate.bind=1 does not bind"
 	check_equal "what it says" "" "$output"
+	try 0 status oci:c1
+	try 0 status --json
+	check_equal "name, which no runtime has told" c1 "$(figure 0 name)"
 	hook 0 c1 0 stopped
 	nothing_is_bound
 	log_test "hook: nsgate.bind=1"
@@ -119,6 +123,8 @@ bad_annotations()
 	bad_start nsgate.except nsgate.gate=drop "nsgate.except=host and port"
 	bad_start nsgate.except nsgate.gate=drop nsgate.except=
 	bad_start nsgate.except nsgate.gate=drop nsgate.except=inbound
+	bad_start "instructions, and a gate has no more than 4096" nsgate.gate=drop \
+		"nsgate.except=$(seq -f 'len = %g' -s ' or ' 0 2199)"
 	bad_start nsgate.log nsgate.gate=drop nsgate.log=65536
 	bad_start nsgate.log nsgate.log=1
 	bad_start nsgate.loopback nsgate.gate=accept nsgate.loopback=1
@@ -152,6 +158,28 @@ bad_states()
 	[[ $output == *"no network namespace of its own"* ]] || check_err 1 "the host's: $output"
 	nothing_is_bound
 	log_test "hook: a bad state, and a container in the host's namespace"
+}
+
+# What only the kernel refuses, after the bind: here a log without NFLOG.
+refused_by_the_kernel()
+{
+	local modprobe
+
+	modprobe -qr nfnetlink_log || true
+	if [[ -e /sys/module/nfnetlink_log ]]; then
+		log_test_skip "hook: refused by the kernel" "nfnetlink_log can't be taken away"
+		return
+	fi
+	modprobe=$(</proc/sys/kernel/modprobe)
+	echo /bin/false >/proc/sys/kernel/modprobe
+	bad_start "the kernel has no NFLOG" nsgate.in=20mbit nsgate.gate=drop nsgate.log=7
+	try 0 bind "$box"
+	hook bad c1 "$process" creating nsgate.gate=drop nsgate.log=7
+	is_bound "$box_inode" || check_err 1 "what was a target before is none"
+	try 0 release "$box"
+	echo "$modprobe" >/proc/sys/kernel/modprobe
+	nothing_is_bound
+	log_test "hook: what the kernel refuses stops the start, nothing is bound"
 }
 
 # Sends the moment that it may, as a container would.

@@ -8,6 +8,7 @@
 #include "show.h"
 
 #define LABEL_LENGTH 255
+#define MOST_INSTRUCTIONS 4096	/* BPF_MAXINSNS of the kernel */
 
 /* Loads from here on are of what isn't in the packet, or not at the same place
  * where a gate sees it.
@@ -84,6 +85,10 @@ char *expression_compile(const struct said *expression)
 		die(EXIT_BAD_EXPRESSION,
 		    "%sthe expression %s asks for what isn't in the packet (as its direction, or its device), which means something else in a gate; nothing has changed",
 		    lead(expression), show_quoted(expression->value));
+	if (program.bf_len > MOST_INSTRUCTIONS)
+		die(EXIT_BAD_EXPRESSION,
+		    "%sthe expression makes %u instructions, and a gate has no more than %d; nothing has changed",
+		    lead(expression), program.bf_len, MOST_INSTRUCTIONS);
 	text_putu(&text, program.bf_len);
 	for (i = 0; i < program.bf_len; i++) {
 		const struct bpf_insn *insn = &program.bf_insns[i];
