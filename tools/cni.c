@@ -40,6 +40,7 @@ noreturn static void answer_error(enum cni_error code, const char *message, cons
 				 "details", json_clean(details));
 
 	json_dumpf(json, stdout, JSON_INDENT(4));
+	json_decref(json);
 	putchar('\n');
 	fflush(stdout);
 	exit(1);
