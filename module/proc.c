@@ -199,21 +199,46 @@ static unsigned int count_devices(struct net *net)
 	return n;
 }
 
+static unsigned int namespace_show(struct seq_file *seq, struct net *net)
+{
+	unsigned int devices = count_devices(net);
+
+	seq_printf(seq, "%-10u  %-6llu  %-7u  %s\n", nsgate_net_inode(net),
+		   nsgate_net_cookie(net), devices,
+		   READ_ONCE(nsgate_target_slot(net)->target) ? "***" : "-");
+	return devices;
+}
+
+/* Lets others have the CPU: a namespace that is held keeps its place in the list. */
+static void give_way_in_list(struct net *net)
+{
+	rcu_read_unlock();
+	cond_resched();
+	rcu_read_lock();
+	put_net(net);
+}
+
+#define STEPS_MAX 1024 /* namespaces and devices, before others get the CPU */
+
 /* All rows in one go: no namespace is missed or told twice. */
 static int namespaces_show(struct seq_file *seq, void *v)
 {
+	unsigned int steps = 0;
 	struct net *net;
 
 	seq_printf(seq, "%-10s  %-6s  %-7s  %s\n", "inode", "cookie", "devices",
 		   "bound");
 	rcu_read_lock();
 	for_each_net_rcu(net) {
+		if (seq_has_overflowed(seq))
+			break;
 		if (!check_net(net))
 			continue;
-		seq_printf(seq, "%-10u  %-6llu  %-7u  %s\n",
-			   nsgate_net_inode(net), nsgate_net_cookie(net),
-			   count_devices(net),
-			   READ_ONCE(nsgate_target_slot(net)->target) ? "***" : "-");
+		steps += 1 + namespace_show(seq, net);
+		if (steps >= STEPS_MAX && maybe_get_net(net)) {
+			give_way_in_list(net);
+			steps = 0;
+		}
 	}
 	rcu_read_unlock();
 	return 0;

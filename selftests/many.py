@@ -9,10 +9,12 @@ add COUNT   makes namespaces, whose loopback device is up, and tells their
 talk        sends packets of all protocols of both families in each of them:
             of each protocol one packet in the first, two in the second, and so
             on up to five
+within INODE  makes one in a namespace, and tells its inode, or the error's name
 drop INODE  lets go of a namespace
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -34,17 +36,31 @@ def check(result):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
+def make():
+    check(libc.unshare(CLONE_NEWNET))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS,
+                    struct.pack("16sH14x", b"lo", IFF_UP))
+    namespace = os.open("/proc/self/ns/net", os.O_RDONLY)
+    held[os.fstat(namespace).st_ino] = namespace
+    return os.fstat(namespace).st_ino
+
+
 def add(count):
     for _ in range(int(count)):
-        check(libc.unshare(CLONE_NEWNET))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-            fcntl.ioctl(any_socket, SIOCSIFFLAGS,
-                        struct.pack("16sH14x", b"lo", IFF_UP))
-        namespace = os.open("/proc/self/ns/net", os.O_RDONLY)
-        held[os.fstat(namespace).st_ino] = namespace
-        print(os.fstat(namespace).st_ino, end=" ")
+        check(libc.setns(home, 0))
+        print(make(), end=" ")
     check(libc.setns(home, 0))
     print()
+
+
+def within(inode):
+    check(libc.setns(held[int(inode)], 0))
+    try:
+        print(make())
+    except OSError as problem:
+        print(errno.errorcode[problem.errno])
+    check(libc.setns(home, 0))
 
 
 def talk():
@@ -65,7 +81,8 @@ def drop(inode):
     print("dropped")
 
 
-COMMANDS = {"add": add, "talk": talk, "drop": drop}
+COMMANDS = {"add": add, "talk": talk, "within": within,
+            "drop": drop}
 for line in sys.stdin:
     command, *arguments = line.split()
     COMMANDS[command](*arguments)
