@@ -40,6 +40,7 @@ protos="tcp udp icmp sctp esp"
 
 # A counter for each line of stats, as early as can be behind nsgate. They end
 # up one priority later, as an nft chain with nsgate's own would stand before it.
+# They have no names, which counters got with Linux 4.10.
 nft_ruleset()
 {
 	local table hook proto
@@ -47,14 +48,11 @@ nft_ruleset()
 	for table in ip ip6; do
 		echo "table $table figures {"
 		for hook in $hooks; do
-			for proto in all $protos; do
-				echo "counter ${hook}_$proto { }"
-			done
 			echo "chain $hook {"
 			echo "type filter hook $hook priority -2147483647;"
-			echo "counter name ${hook}_all"
+			echo "counter"
 			for proto in $protos; do
-				echo "meta l4proto ${l4proto[$proto]} counter name ${hook}_$proto"
+				echo "meta l4proto ${l4proto[$proto]} counter"
 			done
 			echo "}"
 		done
@@ -65,17 +63,24 @@ nft_ruleset()
 # The counters of nft in namespace $1 in the words of stats.
 nft_stats()
 {
-	local word name bytes family hook proto packets other_packets other_bytes
+	local line family hook proto packets bytes other_packets other_bytes rules=''
 	local -A count
 
-	while read -r word name _ bytes _; do
-		case "$word $name" in
-		"table ip") family=ipv4 ;;
-		"table ip6") family=ipv6 ;;
-		"counter "*) hook=$name ;;
-		"packets "*) count[$family $hook]="$name $bytes" ;;
+	while read -r line; do
+		case $line in
+		"table ip "*) family=ipv4 ;;
+		"table ip6 "*) family=ipv6 ;;
+		"chain "*)
+			read -r _ hook _ <<<"$line"
+			rules="all $protos"
+			;;
+		*"counter packets "*)
+			proto=${rules%% *} rules=${rules#* }
+			read -r packets _ bytes <<<"${line##*counter packets }"
+			count[$family ${hook}_$proto]="$packets $bytes"
+			;;
 		esac
-	done < <(in_ns "$1" nft list counters)
+	done < <(in_ns "$1" nft list ruleset)
 
 	echo "hook family proto packets bytes dropped_packets dropped_bytes"
 	for hook in $hooks; do
