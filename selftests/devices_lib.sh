@@ -203,24 +203,26 @@ check_same_as_statistics()
 
 # Counters of nft for each row, as early as can be behind nsgate. They end up
 # one priority later, as an nft chain with nsgate's own would stand before it.
+# Before Linux 5.5 a chain is for one device.
 count_by_nft()
 {
-	local hook proto devices=${*:-${!header[*]}}
+	local hook proto device devices=${*:-${!header[*]}}
 
 	{
 		echo "table netdev figures {"
 		for hook in $covered; do
 			[[ $hook == *gress ]] || continue
-			echo "counter ${hook}_all { }"
-			echo "chain $hook {"
-			echo "type filter hook $hook devices = { ${devices// /, } } priority -2147483647;"
-			echo "counter name ${hook}_all"
-			for proto in ip ip6 arp; do
-				echo "meta protocol $proto counter name ${hook}_$proto"
-			done
-			echo "}"
-			for proto in ip ip6 arp; do
+			for proto in all ip ip6 arp; do
 				echo "counter ${hook}_$proto { }"
+			done
+			for device in $devices; do
+				echo "chain ${hook}_$device {"
+				echo "type filter hook $hook device $device priority -2147483647;"
+				echo "counter name ${hook}_all"
+				for proto in ip ip6 arp; do
+					echo "meta protocol $proto counter name ${hook}_$proto"
+				done
+				echo "}"
 			done
 		done
 		echo "}"

@@ -176,6 +176,8 @@ protocol_counters()
 # sent itself.
 count_by_nft()
 {
+	local device
+
 	in_ns "$target" nft -f - <<-END
 		table inet behind {
 			$(protocol_counters)
@@ -183,14 +185,13 @@ count_by_nft()
 		table netdev behind {
 			counter ingress { }
 			counter egress { }
-			chain ingress {
-				type filter hook ingress devices = { lo, t0 } priority 0;
-				counter name ingress
-			}
-			$(! has_egress || echo "chain egress {
-				type filter hook egress devices = { lo, t0 } priority 0;
-				counter name egress
-			}")
+			chain ingress { counter name ingress; }
+			chain egress { counter name egress; }
+			$(for device in lo t0; do
+				echo "chain in-$device { type filter hook ingress device $device priority 0; jump ingress; }"
+				! has_egress ||
+					echo "chain out-$device { type filter hook egress device $device priority 0; jump egress; }"
+			done)
 		}
 	END
 }

@@ -17,9 +17,10 @@
 #   +--------+10.9.9.0/24          +----------------------------+
 #
 # target is the one that is gated. outside counts what comes out of it, with
-# nft at the ingress of n0 and n1, where nobody in target can reach it. All
-# neighbours are known, and no device of target makes up an address, so that
-# nothing is sent but what the test sends.
+# nft at the ingress of n0 and n1, where nobody in target can reach it, and with a
+# chain for each: before Linux 5.5 one can't be for both. All neighbours are
+# known, and no device of target makes up an address, so that nothing is sent but
+# what the test sends.
 
 # shellcheck source=lib.sh
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
@@ -240,10 +241,9 @@ setup_gate()
 	in_ns "$outside" nft -f - <<-END
 		table netdev watch {
 			counter frames { }
-			chain ingress {
-				type filter hook ingress devices = { n0, n1 } priority -500;
-				counter name frames
-			}
+			chain ingress { counter name frames; }
+			chain n0 { type filter hook ingress device n0 priority -500; jump ingress; }
+			chain n1 { type filter hook ingress device n1 priority -500; jump ingress; }
 		}
 	END
 	actor tenant "$target"
