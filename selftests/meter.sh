@@ -32,7 +32,7 @@ ALL_TESTS="begins_at_zero ping_counts fragments_count udp_counts tcp_counts
 here=$(dirname "$(realpath "$0")")
 hooks="prerouting input forward output postrouting"
 addresses="10.9.2.2 fd09:2::2"
-client='' router='' server='' sender=()
+client='' router='' server='' sender=() answer=''
 
 # l4proto of nft for each class of nsgate but "other".
 declare -A l4proto=([tcp]=tcp [udp]=udp [icmp]="{ 1, 58 }" [sctp]=sctp [esp]=esp)
@@ -129,6 +129,8 @@ setup_links()
 		addr add fd09:3::2/64 dev c1 nodad
 		link set c1 up
 	END
+	# Before Linux 4.14 a device may take datagrams that are longer than its frames.
+	in_ns "$client" ethtool -K c0 ufo off >/dev/null 2>&1 || true
 	coproc sender { in_ns "$client" "$here/send.py"; }
 }
 
@@ -165,11 +167,15 @@ check_counted()
 # send COMMAND...: from the client, see send.py.
 send()
 {
-	local answer
+	ask_sender "$@"
+	[[ $answer == sent ]] || check_err 1 "send.py $*: $answer"
+}
 
+# ask_sender COMMAND...: what it says is in $answer.
+ask_sender()
+{
 	echo "$*" >&"${sender[1]}"
 	read -r answer <&"${sender[0]}" || die "send.py $*"
-	[[ $answer == sent ]] || check_err 1 "send.py $*: $answer"
 }
 
 declare -A before
@@ -319,25 +325,44 @@ extension_headers_count()
 
 nonlinear_headers_count()
 {
+	local name="headers outside the linear part of a packet are found"
+
 	begin "$router_stats"
-	send frame c1 02:00:00:09:03:01 fd09:3::2 fd09:3::1 3 5000 dest route 132
+	ask_sender frame c1 02:00:00:09:03:01 fd09:3::2 fd09:3::1 3 5000 dest route 132
+	if [[ $answer == *"Invalid argument" ]]; then
+		log_test_skip "$name" "no packet socket of this kernel takes such a frame"
+		return
+	fi
+	check_equal "send.py" sent "$answer"
 	check_counted "3 $((3 * 5076))" prerouting ipv6 sctp
 	check_counted "3 $((3 * 5076))" input ipv6 sctp
-	log_test "headers outside the linear part of a packet are found"
+	log_test "$name"
 }
 
 damaged_packets_count()
 {
-	local header
+	local header name="IPv6: packets cut within a header count as other"
 
 	begin "$router_stats"
-	for header in dest/1 dest/7 route/2 first/3 later/7 "dest route/5"; do
+	# On Linux 3.10 nft drops them in all namespaces, once there is a chain in one.
+	ask_sender ip6 fd09:1::2 fd09:2::2 2 dest/1
+	if [[ $answer == *"Operation not permitted" ]]; then
+		log_test_skip "$name" "nft of this kernel drops them before they are sent"
+		damaged_ipv4_counts
+		return
+	fi
+	check_equal "send.py" sent "$answer"
+	for header in dest/7 route/2 first/3 later/7 "dest route/5"; do
 		send ip6 fd09:1::2 fd09:2::2 2 "$header"
 	done
 	check_counted "12 $((12 * 40 + 2 * (1 + 7 + 2 + 3 + 7 + 13)))" prerouting ipv6 other
 	check_counted "0 0" prerouting ipv6 tcp
-	log_test "IPv6: packets cut within a header count as other"
+	log_test "$name"
+	damaged_ipv4_counts
+}
 
+damaged_ipv4_counts()
+{
 	begin "$router_stats"
 	send ip 10.9.1.2 10.9.2.2 2 6 0
 	send ip 10.9.1.2 10.9.2.2 2 17 3
