@@ -4,6 +4,7 @@
  * tenant can see or listen to.
  */
 #include <linux/atomic.h>
+#include <linux/kmod.h>
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
@@ -26,9 +27,20 @@ void nsgate_log_free(struct nsgate_log *log)
 }
 
 /* NFLOG logs all families or none. */
-int nsgate_log_enable(void)
+static int get_nflog(void)
 {
 	return nf_logger_find_get(NFPROTO_IPV4, NF_LOG_TYPE_ULOG);
+}
+
+/* The kernel doesn't load it by itself, as it is named by nobody but us. */
+int nsgate_log_enable(void)
+{
+	int err = get_nflog();
+
+	if (!err)
+		return 0;
+	request_module("nfnetlink_log");
+	return get_nflog();
 }
 
 void nsgate_log_disable(void)

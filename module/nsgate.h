@@ -1000,7 +1000,7 @@ struct nsgate_log *nsgate_log_alloc(void);
 void nsgate_log_free(struct nsgate_log *log);
 
 /**
- * nsgate_log_enable() - have the kernel's NFLOG ready
+ * nsgate_log_enable() - have the kernel's NFLOG ready, and loaded if need be
  *
  * Context: Process context, may sleep.
  * Return: 0, and nsgate_log_disable() undoes it; or -ENOENT if there is none.

@@ -15,8 +15,9 @@
 # shellcheck source=lib.sh
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
-ALL_TESTS="texts drops_are_logged targets_are_told_apart others_get_nothing dry_run_is_logged
-	limit_is_logged frames_are_decoded lies_are_logged_as_they_are floods_are_cut ulogd_has_them"
+ALL_TESTS="nflog_is_loaded texts drops_are_logged targets_are_told_apart others_get_nothing
+	dry_run_is_logged limit_is_logged frames_are_decoded
+	lies_are_logged_as_they_are floods_are_cut ulogd_has_them"
 
 here=$(dirname "$(realpath "$0")")
 one='' two='' outside=''
@@ -67,6 +68,21 @@ end_capture()
 count()
 {
 	grep -aoF "$1" "$tmp/nflog" | wc -l
+}
+
+nflog_is_loaded()
+{
+	local name="the first gate that logs has NFLOG loaded"
+
+	if ! modprobe -qr nfnetlink_log || [[ -e /proc/net/netfilter/nfnetlink_log ]]; then
+		log_test_skip "$name" "it is built in, or in use"
+		return
+	fi
+	gate "drop log 7" || check_err $? "it is refused"
+	[[ -e /proc/net/netfilter/nfnetlink_log ]] || check_err 1 "it isn't loaded"
+	gate accept
+	modprobe -q nfnetlink_log
+	log_test "$name"
 }
 
 texts()

@@ -83,7 +83,7 @@ void gate_write(const char *directory, const char *text, const char *shown)
 		refuse(shown, "is gone; 'nsgate list' shows what lives");
 	case -ENOENT:
 		if (strstr(text, " log "))
-			refuse(shown, "the kernel has no NFLOG; 'modprobe nfnetlink_log' loads it");
+			refuse(shown, "the kernel has no NFLOG, whose module is nfnetlink_log");
 		refuse(shown, "is gone; 'nsgate list' shows what lives");
 	case -EPERM:
 		refuse(shown, "the kernel refuses: the initial network namespace is cut off only if the module was loaded with gate_init_net=1");
