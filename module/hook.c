@@ -897,6 +897,26 @@ static bool is_counted_at_device(const struct sk_buff *skb, long frame, bool out
 	return out ? is_counted_at_egress(skb, frame) : !is_ip(frame);
 }
 
+static bool is_inwards_ip(enum nsgate_point point, long frame)
+{
+	return !is_outwards(point) && is_ip(frame);
+}
+
+/*
+ * What a dry run of the gate would drop, and a limit drops before it gets to IP, where
+ * such packets count.
+ */
+static void note_dry_drop(const struct nsgate_target *target,
+			  const struct nsgate_policy *policy,
+			  struct sk_buff *skb,
+			  const struct nf_hook_state *state, long frame,
+			  int offset, unsigned int judgement)
+{
+	if (is_logged(policy, judgement, true))
+		log_packet(target, policy, skb, state, frame, offset, "gate");
+	count_judgement(target, judgement, skb->len);
+}
+
 /*
  * What the gate doesn't just let pass: carries out what was judged, and then charges
  * the packet.
@@ -918,12 +938,15 @@ static noinline unsigned int enforce(const struct nsgate_target *target,
 				   "gate");
 		if (is_dropped(target, policy, skb, judgement, counts))
 			return drop_packet(target, skb, point, frame);
-		if (!out && is_ip(frame) && !policy->dry)
+		if (is_inwards_ip(point, frame) && !policy->dry)
 			put_stamp(policy, skb, offset, judgement);
 	}
 	if (!is_edge_point(point) || is_beyond_limits(judgement) ||
 	    !is_over_limit(target, skb, state, point, frame, offset, judgement))
 		return NF_ACCEPT;
+	if (judgement && is_inwards_ip(point, frame))
+		note_dry_drop(target, policy, skb, state, frame, offset,
+			      judgement);
 	return lose_packet(target, skb, point, frame);
 }
 

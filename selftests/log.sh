@@ -16,7 +16,7 @@
 source "$(dirname "$(realpath "$0")")/lib.sh"
 
 ALL_TESTS="nflog_is_loaded texts drops_are_logged targets_are_told_apart others_get_nothing
-	dry_run_is_logged limit_is_logged frames_are_decoded
+	dry_run_is_logged limit_is_logged limit_in_a_dry_run frames_are_decoded
 	lies_are_logged_as_they_are floods_are_cut ulogd_has_them"
 
 here=$(dirname "$(realpath "$0")")
@@ -168,6 +168,26 @@ limit_is_logged()
 	check_equal "packets" 4 "$(grep -c "10.9.1.2 > 10.9.1.1: ICMP echo request" "$tmp/packets")"
 	check_equal "prefixes" 4 "$(count "nsgate $(ns_inode "$one") limit")"
 	log_test "what a limit drops is logged, too"
+}
+
+# What the limit drops gets to no point of IP, where a dry run else counts it.
+limit_in_a_dry_run()
+{
+	local dropped
+
+	capture
+	gate "dry drop log 7"
+	dropped=$(key dropped)
+	printf 'in quota 0\n' >"$dir/limit"
+	! in_ns "$outside" ping -q -c 4 -i 0.1 -W 1 10.9.1.1 >/dev/null || check_err 1 "an answer"
+	printf 'none\n' >"$dir/limit"
+	dropped=$(($(key dropped) - dropped))
+	end_capture
+	gate accept
+	check_equal "packets" 4 "$(grep -c "10.9.1.2 > 10.9.1.1: ICMP echo request" "$tmp/packets")"
+	check_equal "dropped" 4 "$dropped"
+	check_equal "prefixes" 4 "$(count "nsgate $(ns_inode "$one") gate")"
+	log_test "what a dry run would drop is told of, though a limit drops it first"
 }
 
 # ---- frames ----
