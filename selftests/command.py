@@ -108,14 +108,16 @@ def parse_metrics(text):
     return metrics
 
 
-def read_state(directory):
-    with open(f"{directory}/state") as file:
+def read_state(directory, name="state"):
+    with open(f"{directory}/{name}") as file:
         return dict(line.rstrip("\n").split(" ", 1) for line in file)
 
 
 def check_metrics(text):
     metrics = parse_metrics(text)
     same("nsgate_up", 1, metrics["nsgate_up"][frozenset()])
+    mode = read_state(sys.argv[2], "auto")["mode"]
+    same("nsgate_auto_info", {frozenset({("mode", mode)}): 1}, metrics["nsgate_auto_info"])
     columns = {"nsgate_packets_total": 0, "nsgate_bytes_total": 1,
                "nsgate_dropped_packets_total": 2, "nsgate_dropped_bytes_total": 3}
     told = {name: {} for name in columns}
@@ -138,7 +140,8 @@ def check_metrics(text):
                 if ("inode", inode) in labels]
         same(f"{inode}: infos", 1, len(info))
         for key, value in (("status", state["status"]), ("cookie", state["cookie"]),
-                           ("policy", state["policy"])):
+                           ("policy", state["policy"]),
+                           ("limit", read_state(f"{sys.argv[2]}/{inode}", "limit")["mode"])):
             same(f"{inode}: {key}", value, info[0][key])
         evicted = [v for labels, v in metrics["nsgate_flow_evictions_total"].items()
                    if ("inode", inode) in labels]

@@ -47,6 +47,7 @@ top_lines()
 	try 0 top "$web" -d 2 --json
 	ask_python json
 	check_equal "name" "$web" "$(figure name)"
+	check_equal "gate and limit" "accept none" "$(figure gate policy) $(figure limit mode)"
 	try 0 release "$web"
 	touch "/run/netns/$web top"
 	mount --bind "/run/netns/$web" "/run/netns/$web top"

@@ -241,6 +241,10 @@ static void add_info(struct samples *samples, const struct target *target)
 		text_puts(&samples->labels, ",parent=");
 		text_label(&samples->labels, target->parent);
 	}
+	if (target->limit.mode) {
+		text_puts(&samples->labels, ",limit=");
+		text_label(&samples->labels, target->limit.mode);
+	}
 	add_sample(samples, INFO, 1);
 }
 
@@ -290,6 +294,11 @@ static void add_auto(struct text *text)
 	start_metric(text, "nsgate_missed_total", COUNTER,
 		     "Namespaces that should have been bound when they were made, and could not be.");
 	text_printf(text, "nsgate_missed_total %" PRIu64 "\n", state.missed);
+	start_metric(text, "nsgate_auto_info", GAUGE,
+		     "Which namespaces are bound when they are made, in a label.");
+	text_puts(text, "nsgate_auto_info{mode=");
+	text_label(text, state.mode);
+	text_puts(text, "} 1\n");
 }
 
 static void add_targets(struct text *text)

@@ -327,6 +327,9 @@ static void print_json(const struct top *top)
 		json_object_set_new(object, "name", json_clean(top->called));
 		json_object_set_new(object, "status",
 				    json_string(top->target.live ? "live" : "gone"));
+		json_object_set_new(object, "gate", gate_json(&top->target.gate));
+		if (top->target.limit.mode)
+			json_object_set_new(object, "limit", limit_json(&top->target.limit));
 		json_object_set_new(object, "hooks", rates_json(top, RATE_HOOK));
 		json_object_set_new(object, "flows", rates_json(top, RATE_FLOW));
 	} else {
