@@ -165,6 +165,8 @@ adds()
 	nothing_is_bound
 	plugin 0 ADD c1 "$netns" "$(config)"
 	is_bound "$box_inode" || check_err 1 "without a key of ours it is not bound"
+	plugin 0 ADD c1 "$netns" '{"cniVersion": "0.4.0", "name": "net", "prevResult": {"dns": {}}}'
+	same_json "$output" '{"cniVersion": "0.4.0", "dns": {}}' || check_err 1 "no version: $output"
 	plugin 0 DEL c1 '' "$(config)"
 	nothing_is_bound
 	log_test "plugin: ADD sets gate and quotas, and hands the result on"

@@ -178,8 +178,10 @@ static void find_netns(struct ns *ns, const struct arguments *arguments)
 		die(EXIT_NO_NAMESPACE, "%s is the host's own namespace", ns->shown);
 }
 
+/* In the version of the configuration, which what came before us may not tell. */
 static void print_result(void)
 {
+	json_object_set_new(config.previous, "cniVersion", json_string(config.version));
 	json_dumpf(config.previous, stdout, JSON_INDENT(4) | JSON_REAL_PRECISION(17));
 	putchar('\n');
 }
