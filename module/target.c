@@ -755,8 +755,22 @@ static bool is_claimed(const struct net *net)
 	return false;
 }
 
+/*
+ * What was released before its namespace was listed leaves now, if no worker has come
+ * to that yet.  The request holds the namespace.
+ */
+static bool has_target(struct net *net)
+{
+	const struct nsgate_net *slot = nsgate_target_slot(net);
+
+	lockdep_assert_held(&targets_lock);
+	if (slot->target && slot->target->released)
+		leave_net(slot->target);
+	return slot->target;
+}
+
 /* Tells whether the namespace is still to be bound; then end_claim() follows. */
-static bool begin_claim(struct claim *claim, const struct net *net)
+static bool begin_claim(struct claim *claim, struct net *net)
 {
 	bool is_bound, is_ours;
 	unsigned long before;
@@ -764,7 +778,7 @@ static bool begin_claim(struct claim *claim, const struct net *net)
 	claim->net = net;
 	for (;;) {
 		mutex_lock(&targets_lock);
-		is_bound = nsgate_target_slot(net)->target;
+		is_bound = has_target(net);
 		is_ours = !is_bound && !is_claimed(net);
 		if (is_ours)
 			list_add(&claim->list, &claims);
@@ -927,10 +941,14 @@ static void release_unlisted(struct list_head *list)
 static int add_missing(const struct inode_request *req, struct list_head *added)
 {
 	unsigned int i;
+	bool is_bound;
 	int err;
 
 	for (i = 0; i < req->count; i++) {
-		if (nsgate_target_slot(req->wanted[i].net)->target)
+		mutex_lock(&targets_lock);
+		is_bound = has_target(req->wanted[i].net);
+		mutex_unlock(&targets_lock);
+		if (is_bound)
 			continue;
 		err = add_target(req->wanted[i].net, added);
 		if (err)
