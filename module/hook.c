@@ -960,9 +960,12 @@ static noinline unsigned int police_frame(const struct nsgate_target *target,
 	const struct nsgate_policy *policy = policy_of(target);
 	unsigned int judgement = 0;
 
-	if (policy)
+	if (policy) {
+		migrate_disable();
 		judgement = nsgate_gate_judge(policy, skb, offset, frame,
 					      is_outwards(point));
+		migrate_enable();
+	}
 	return enforce(target, policy, skb, state, point, frame, offset,
 		       judgement);
 }
@@ -1011,6 +1014,10 @@ static noinline unsigned int judge_egress(const struct nsgate_target *target,
 	const struct nsgate_policy *policy = policy_of(target);
 	unsigned int judgement = 0;
 
+	/* A packet socket that bypasses queues sends in a task, which may move. */
+	if (unlikely(!in_softirq()))
+		return police_frame(target, skb, state, READ_ONCE(side->point),
+				    frame, ETH_HLEN);
 	if (likely(policy)) {
 		judgement = nsgate_gate_judge_simple(policy, skb, ETH_HLEN,
 						     frame, true);
