@@ -200,6 +200,13 @@ limit_qdisc()
 	log_test "behind a queue that holds packets back, later ones are stopped"
 }
 
+# The figure is a second old at most.
+tc_is()
+{
+	gate_value tc "${gate%gate}state"
+	[[ $answer == "$1" ]]
+}
+
 # The exception of `nsgate gate NS drop --loopback` tells loopback by its addresses.
 limit_loopback()
 {
@@ -216,8 +223,7 @@ limit_loopback()
 	to=/$foe
 	attempt passes "a packet of loopback" tenant udp 127.0.0.1 4242 @
 	to=
-	gate_value tc "${gate%gate}state"
-	check_equal "devices with tc" 1 "$answer"
+	busywait $BUSYWAIT_TIMEOUT tc_is 1 || check_err $? "tc in state: $answer"
 	tenant tc qdisc del dev lo clsact
 	log_test "known limit: tc leads loopback out, and rewrites it, behind the gate"
 

@@ -39,7 +39,8 @@ bad_texts_change_nothing()
 	local text before
 
 	limit "in rate 1000000 quota 5000000000"
-	before=$(<"$dir/limit")
+	# What the kernel sends by itself may be used meanwhile.
+	before=$(grep -v _used "$dir/limit")
 	for text in "" "in" "dry" "dry none" "none none" "in rate 0" "in rate -1" "in rate +5" \
 		"in rate 1000000000001" "in rate 1 burst 0" "in burst 5" "in quota 1 rate 1" \
 		"in quota 18446744073709551616" "in rate 1 used 5" "in quota 5 used" \
@@ -49,7 +50,7 @@ bad_texts_change_nothing()
 		! limit "$text" 2>"$tmp/error" || check_err 1 "\"$text\" is taken"
 		grep -q "Invalid argument" "$tmp/error" || check_err 1 "$text: $(<"$tmp/error")"
 	done
-	check_equal "limit" "$before" "$(<"$dir/limit")"
+	check_equal "limit" "$before" "$(grep -v _used "$dir/limit")"
 	log_test "bad texts are refused and change nothing"
 }
 
