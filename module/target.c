@@ -9,8 +9,8 @@
  * are in use, how many devices there are, and how long it takes to unhook one.
  * Nobody else may wait for that, so:
  *
- * - A bind holds a reference to the namespace while it hooks the devices.  Whoever
- *   binds the same namespace waits for it, and whoever says which shall be all of the
+ * - A bind holds a reference to the namespace while it hooks the devices.  A second
+ *   bind of the same namespace waits for it, and so does a list that replaces all
  *   targets; other binds, releases, deaths and births don't.
  * - A release ends with what it must do at once: the target is in no list, its
  *   slot is empty, its hooks let all pass, and the names of its views are free.
