@@ -319,15 +319,17 @@ static const char *judge_plugin(const struct call *call, int status)
 {
 	json_t *json = json_loads(call->out, 0, NULL);
 	json_t *input = json_loadb(call->input.s, call->input.length, 0, NULL);
+	json_t *before = json_object_get(input, "prevResult");
 	const char *wrong = NULL;
 
+	/* It is handed on in the version of the configuration. */
+	json_object_set(before, "cniVersion", json_object_get(input, "cniVersion"));
 	if (status == 1)
 		wrong = is_error(json) ? NULL : "no error of the specification";
 	else if (status)
 		wrong = "a status that there is not";
 	else if (!strcmp(call->command, "ADD"))
-		wrong = json_equal(json, json_object_get(input, "prevResult")) ? NULL :
-			"not the result before";
+		wrong = json_equal(json, before) ? NULL : "not the result before";
 	else if (!strcmp(call->command, "VERSION"))
 		wrong = json_object_get(json, "supportedVersions") ? NULL : "no versions";
 	else if (*call->out)
