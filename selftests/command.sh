@@ -18,7 +18,7 @@ source "$(dirname "$(realpath "$0")")/lib.sh"
 source "$(dirname "$(realpath "$0")")/command_lib.sh"
 
 ALL_TESTS="help bad_command_lines bad_machine no_target_yet bind_kinds bad_namespaces
-	list status gates bad_gates big_sizes odd_names metrics exporter follow gone_names nameless stranger"
+	list status gates bad_gates odd_names metrics exporter follow gone_names nameless stranger"
 
 web='' db=''
 
@@ -276,39 +276,6 @@ bad_gates()
 	try_hint 1 "gate_init_net=1" gate "inode:$(stat -Lc %i /proc/self/ns/net)" drop
 	try 0 release inode:"$(stat -Lc %i /proc/self/ns/net)"
 	log_test "gate: what is refused changes nothing"
-}
-
-# ---- limits ----
-
-# As the kernel has it: beyond 2^53, and beyond what JSON's reader may take for whole.
-big_sizes()
-{
-	local size bytes most=18446744073709551615
-
-	while read -r size bytes; do
-		try 0 limit "$web" --quota-in "$size"
-		check_equal "bytes of $size" "$bytes" "$(state_of "$HOST_VIEW/$web_inode/limit" in_quota)"
-	done <<-END
-		9007199254740993 9007199254740993
-		9007199254740993b 9007199254740993
-		9000000000000000000 9000000000000000000
-		$most $most
-		16777215TiB 18446742974197923840
-		18446p 18446000000000000000
-		1.5k 1500
-		0 0
-	END
-	for size in 18446744073709551616 16777216TiB 18447p 99999999999999999999999 18446.8P; do
-		try_hint 2 "not a size" limit "$web" --quota-in "$size"
-	done
-	try 0 limit "$web" --quota-in $most --quota-out 9223372036854775807
-	try 0 limit "$web" --json
-	check_equal "in JSON" "1.84467440737096e+19 9223372036854775807" \
-		"$(figure limit in quota) $(figure limit out quota)"
-	try 0 status "$web" --json
-	[[ $output != *': -'[0-9]* ]] || check_err 1 "a number below zero: $output"
-	try 0 limit "$web" none
-	log_test "limit: sizes are exact, as large as the kernel has them"
 }
 
 # ---- names ----

@@ -145,6 +145,18 @@ static void print_all_json(const struct target *targets, size_t count, struct re
 	json_array_end();
 }
 
+/* That there may be targets that nobody has bound, and that there could be more. */
+static void print_auto(void)
+{
+	struct autobind state;
+
+	if (!kernel_read_auto(&state) || !strcmp(state.mode, "off"))
+		return;
+	printf("%s are bound when they are made: %" PRIu64 " were, %" PRIu64 " could not be.\n",
+	       strcmp(state.mode, "all") ? "Those that processes in targets make" :
+	       "All namespaces", state.born, state.missed);
+}
+
 static void status_of_all(struct records *records, bool json)
 {
 	struct strings directories;
@@ -162,6 +174,8 @@ static void status_of_all(struct records *records, bool json)
 		puts("There is no target; 'nsgate bind' makes one.");
 	else
 		print_all(targets, count, records);
+	if (!json)
+		print_auto();
 	for (i = 0; i < count; i++)
 		target_free(&targets[i]);
 	free(targets);
