@@ -176,6 +176,12 @@ bad_namespaces()
 
 # ---- what it shows ----
 
+# ends_a_line ARGUMENT...: the last byte of what nsgate says.
+ends_a_line()
+{
+	check_equal "last byte of nsgate $*" "\n" "$("$command" "$@" | tail -c 1 | od -An -c | tr -d ' ')"
+}
+
 list()
 {
 	start_in "$db"
@@ -184,6 +190,7 @@ list()
 		check_err 1 "list: no good row for $web: $output"
 	grep -qE "^$db_inode +[0-9]+ +- +$(count_devices "$db") +$pid sleep +$db$" <<<"$output" ||
 		check_err 1 "list: no good row for $db: $output"
+	ends_a_line list
 	try 0 list --json
 	ask_python list "$pid" $$ 1
 	stop
@@ -210,6 +217,8 @@ status()
 		check_err 1 "status $web: not $packets packets, $bytes bytes: $output"
 	try 0 status
 	grep -qE "^$web_inode .* live .* $web +accept$" <<<"$output" || check_err 1 "status: $output"
+	ends_a_line status
+	ends_a_line status "$web"
 	try 0 status --json
 	ask_python json
 	try 0 status "$web" --json

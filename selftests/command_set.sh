@@ -178,7 +178,7 @@ limit_shown()
 	[[ $output == "dry run: in 20.0 Mbit/s, out 0 B of 1.0 GB"$'\n'"in   0 B used, rate 20.0 Mbit/s, burst 64.0 kB, 0 packets (0 B) over it"$'\n'* ]] ||
 		check_err 1 "limit: $output"
 	try 0 status
-	grep -qE "^$web_inode .* dry run: in 20.0 Mbit/s, out 0 B of 1.0 GB $web +accept$" <<<"$output" ||
+	grep -qE "^$web_inode .* dry run: in 20.0 Mbit/s, out 0 B of 1.0 GB +$web +accept$" <<<"$output" ||
 		check_err 1 "status: $output"
 	try 0 limit "$web" --json
 	check_equal "JSON" "$web dry 2500000 64000 None 1000000000 0" \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <libsmartcols/libsmartcols.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "command.h"
 
@@ -34,13 +35,20 @@ void table_row(struct libscols_table *table, char *const *cells, size_t count)
 			die(EXIT_FAILED, "out of memory");
 }
 
+/* libsmartcols ends no string with a newline, or not all of its versions do. */
 char *table_text(struct libscols_table *table)
 {
-	char *text = NULL;
+	char *text = NULL, *lines;
+	size_t length;
 
 	if (scols_print_table_to_string(table, &text) || !text)
 		die(EXIT_FAILED, "out of memory");
-	return text;
+	length = strlen(text);
+	if (length && text[length - 1] == '\n')
+		return text;
+	lines = xasprintf("%s\n", text);
+	free(text);
+	return lines;
 }
 
 void table_free(struct libscols_table *table)
