@@ -41,16 +41,18 @@ annotations()
 }
 
 # hook STATUS CONTAINER PID STATE [ANNOTATION=VALUE...]: what nsgate oci-hook says of
-# it is in $output. STATUS is what it must exit with, or "bad" for anything but 0.
+# it is in $output. STATUS is what it must exit with, or "bad" for anything but 0. As
+# for a runtime, what it has left to others to do isn't waited for.
 hook()
 {
 	local expected=$1 id=$2 process=$3 state=$4
 	shift 4
 
 	status=0
-	output=$(printf '{"ociVersion": "1.0.2", "id": "%s", "status": "%s", "pid": %s, "bundle": "%s", "annotations": {%s}}' \
+	printf '{"ociVersion": "1.0.2", "id": "%s", "status": "%s", "pid": %s, "bundle": "%s", "annotations": {%s}}' \
 		"$id" "$state" "$process" "${bundle-/nowhere}" "$(annotations "$@")" |
-		"$command" oci-hook 2>&1) || status=$?
+		"$command" oci-hook >"$tmp/answer" 2>&1 || status=$?
+	output=$(<"$tmp/answer")
 	[[ $expected == "$status" || ($expected == bad && $status != 0) ]] ||
 		check_err 1 "oci-hook $id $state $*: expected $expected, found $status: $output"
 }
@@ -78,8 +80,9 @@ plugin()
 	shift 5
 
 	status=0
-	output=$(printf %s "$text" | env CNI_COMMAND="$what" CNI_CONTAINERID="$id" CNI_IFNAME=eth0 \
-		CNI_PATH=/nowhere ${ns:+CNI_NETNS="$ns"} env "$@" "$plugin" 2>"$tmp/said") || status=$?
+	printf %s "$text" | env CNI_COMMAND="$what" CNI_CONTAINERID="$id" CNI_IFNAME=eth0 \
+		CNI_PATH=/nowhere ${ns:+CNI_NETNS="$ns"} env "$@" "$plugin" >"$tmp/answer" 2>"$tmp/said" || status=$?
+	output=$(<"$tmp/answer")
 	said=$(<"$tmp/said")
 	check_equal "status of $what $id $* with $text: $output" "$expected" "$status"
 }

@@ -92,8 +92,17 @@ remove()
 	podman rm -f -t 0 "$@" >/dev/null 2>&1 || true
 }
 
+is_nothing_left()
+{
+	! compgen -G "/run/nsgate/oci/*" >/dev/null && ! compgen -G "/run/nsgate/cni/*" >/dev/null &&
+		! compgen -G "$HOST_VIEW/[0-9]*" >/dev/null
+}
+
+# What cleans up behind a container may be at it when podman has returned; and the
+# hook tells the final figures before it releases.
 nothing_is_left()
 {
+	busywait "$BUSYWAIT_TIMEOUT" is_nothing_left || true
 	! compgen -G "/run/nsgate/oci/*" >/dev/null || check_err 1 "left: $(ls /run/nsgate/oci)"
 	! compgen -G "/run/nsgate/cni/*" >/dev/null || check_err 1 "left: $(ls /run/nsgate/cni)"
 	check_equal "targets" "" "$(compgen -G "$HOST_VIEW/[0-9]*" || true)"
