@@ -22,7 +22,7 @@ source "$(dirname "$(realpath "$0")")/containers_lib.sh"
 
 ALL_TESTS="binds others_are_left_alone bad_annotations refused_by_the_kernel bad_states
 	first_packet stops number_is_anothers shared held quota_goes_on quota_without_a_stop
-	rootless not_loaded"
+	left_behind rootless not_loaded"
 
 box='' out='' bundle='' process=''
 
@@ -392,6 +392,40 @@ quota_without_a_stop()
 	cleanup_ns "$web"
 	nothing_is_bound
 	log_test "hook: a quota goes on, too, where nobody said that the container had ended"
+}
+
+# Where a start fails behind the hook, as for lack of the command, crun calls no poststop.
+left_behind()
+{
+	local inode first web=$box-left
+
+	bundle=$tmp/gone
+	for id in left kept; do
+		mkdir -p "$bundle"
+		ip netns add "$web"
+		inode=$(ns_inode "$web")
+		NS_INODES+=("$inode")
+		start_container first "$web"
+		hook 0 $id "$first" created nsgate.gate=drop nsgate.quota-out=1M
+		end_container "$first"
+		ip netns delete "$web"
+		busywait "$BUSYWAIT_TIMEOUT" grep -qsx "status gone" "$HOST_VIEW/$inode/state" || check_err 1 "it lives"
+		[[ $id == kept ]] || rmdir "$bundle"
+		hook 0 next "$process" created nsgate.bind=1
+		[[ $output == *"container $id has ended: in 0 packets"* ]] || check_err 1 "$id: no final figures: $output"
+		check_equal "targets beside $id" "$HOST_VIEW/$box_inode" "$(compgen -G "$HOST_VIEW/[0-9]*")"
+		hook 0 next 0 stopped
+	done
+	[[ ! -e $STATES/oci/left ]] || check_err 1 "the file of what is gone for good is left"
+	[[ -e $STATES/oci/kept ]] || check_err 1 "the quota of a container that is there is forgotten"
+	hook 0 kept "$process" created nsgate.quota-out=1M
+	hook 0 kept 0 stopped
+	rmdir "$bundle"
+	hook 0 next "$process" created nsgate.bind=1
+	hook 0 next 0 stopped
+	bundle=$tmp/bundle
+	nothing_is_bound
+	log_test "hook: what ended without a stop is released by the next"
 }
 
 # ---- who may not ----

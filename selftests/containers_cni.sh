@@ -265,7 +265,7 @@ checks()
 
 dels()
 {
-	local web=$box-web
+	local what web=$box-web
 
 	plugin 0 DEL never "$netns" "$(config)"
 	plugin 0 DEL never '' "$(config)"
@@ -280,6 +280,19 @@ dels()
 	nothing_is_bound
 	plugin 0 DEL c2 "/run/netns/$web" "$(config)"
 	log_test "plugin: DEL succeeds when all is gone"
+
+	for what in ADD DEL; do
+		ip netns add "$web"
+		NS_INODES+=("$(ns_inode "$web")")
+		plugin 0 ADD c2 "/run/netns/$web" "$(config '"ingressRate": 8000')"
+		ip netns delete "$web"
+		busywait "$BUSYWAIT_TIMEOUT" grep -qsx "status gone" "$HOST_VIEW/${NS_INODES[-1]}/state" || check_err 1 "it lives"
+		plugin 0 $what c3 "$netns" "$(config)"
+		[[ ! -e $STATES/cni/c2@eth0 ]] || check_err 1 "$what: what has died is left"
+	done
+	plugin 0 DEL c3 "$netns" "$(config)"
+	nothing_is_bound
+	log_test "plugin: what died without a DEL is released by the next"
 }
 
 two_interfaces()

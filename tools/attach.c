@@ -315,3 +315,36 @@ void detach(const char *kind, const char *id,
 	}
 	attach_free(&attachment);
 }
+
+/* Its namespace is gone, or its container is, and it was never said. */
+static bool is_left_behind(const struct attachment *attachment)
+{
+	struct target target;
+	bool live;
+
+	if (!attachment->inode)
+		return false;
+	if (!target_read_same(&target, attachment->inode, attachment->cookie, 0))
+		return attachment->bundle && access(attachment->bundle, F_OK);
+	live = target.live;
+	target_free(&target);
+	return !live;
+}
+
+void attach_tidy(const char *kind, void (*report)(const struct target *target, const char *id))
+{
+	char nobody[] = "";
+	const struct attachment none = { .kind = kind, .id = nobody };
+	char *path = xasprintf(RUN_DIRECTORY "/%s", kind);
+	DIR *directory = opendir(path);
+	struct attachment other;
+
+	free(path);
+	while (directory && next_other(&other, directory, kind, &none)) {
+		if (is_left_behind(&other))
+			detach(kind, other.id, report);
+		attach_free(&other);
+	}
+	if (directory)
+		closedir(directory);
+}

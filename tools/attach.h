@@ -41,6 +41,12 @@ void attach_name(const struct ns *ns, const char *name, bool pod);
 void detach(const char *kind, const char *id,
 	    void (*report)(const struct target *target, const char *id));
 
+/* Detaches all whose namespaces are gone: there are runtimes that call no hook when a
+ * container fails to start, and what calls hooks may be killed.
+ */
+void attach_tidy(const char *kind,
+		 void (*report)(const struct target *target, const char *id));
+
 /* Whether it has a quota that goes on when it is attached again. */
 bool attach_has_quota(const struct attachment *attachment);
 

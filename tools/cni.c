@@ -219,6 +219,7 @@ static void add(const struct arguments *arguments)
 	cni_read_wanted(&config);
 	if (is_loaded(arguments->id)) {
 		attach_lock();
+		attach_tidy("cni", NULL);
 		find_netns(&ns, arguments);
 		attachment.gate = config.gate;
 		attachment.limit = config.limit;
@@ -249,6 +250,7 @@ static void del(const struct arguments *arguments)
 		return;
 	attach_lock();
 	detach("cni", arguments->key, NULL);
+	attach_tidy("cni", NULL);
 }
 
 /* In the version that was asked for, if there is such; who types it asks for none. */

@@ -235,38 +235,6 @@ static void find_namespace(struct ns *ns, json_t *state)
 		    "the container has no network namespace of its own: it is in the host's, which no annotation binds");
 }
 
-static void start(json_t *state, const char *id)
-{
-	struct attachment attachment = { .kind = "oci" };
-	const char *bundle = json_string_value(json_object_get(state, "bundle"));
-	struct wanted wanted = { };
-	struct ns ns;
-	char *limit;
-
-	read_annotations(&wanted, state);
-	if (!wanted.count || (wanted.bind.value && !is_yes(&wanted.bind)))
-		return;
-	attachment.id = xstrdup(id);
-	if (wanted.gate.value)
-		attachment.gate = gate_text(wanted.gate.name, wanted.gate.value,
-					    &wanted.gate_options);
-	attachment.limit = limit_text(&wanted.limit);
-	attachment.bundle = bundle ? xstrdup(bundle) : NULL;
-	if (!is_real_root())
-		die(EXIT_NO_HOST,
-		    "this runtime is rootless, and root must bind: have root run the container, or bind it by 'nsgate bind' or 'nsgate follow'");
-	kernel_check(command_name);
-	attach_lock();
-	find_namespace(&ns, state);
-	use_on(&wanted.limit, &attachment, &ns);
-	limit = limit_text(&wanted.limit);
-	attach(&attachment, &ns, limit);
-	name_container(&ns, id);
-	free(limit);
-	ns_free(&ns);
-	attach_free(&attachment);
-}
-
 static char *sum_up(const struct target *target, const char *id)
 {
 	char *gate = gate_show(&target->gate), *limit = limit_show(&target->limit);
@@ -300,12 +268,46 @@ static void report(const struct target *target, const char *id)
 	free(text);
 }
 
+static void start(json_t *state, const char *id)
+{
+	struct attachment attachment = { .kind = "oci" };
+	const char *bundle = json_string_value(json_object_get(state, "bundle"));
+	struct wanted wanted = { };
+	struct ns ns;
+	char *limit;
+
+	read_annotations(&wanted, state);
+	if (!wanted.count || (wanted.bind.value && !is_yes(&wanted.bind)))
+		return;
+	attachment.id = xstrdup(id);
+	if (wanted.gate.value)
+		attachment.gate = gate_text(wanted.gate.name, wanted.gate.value,
+					    &wanted.gate_options);
+	attachment.limit = limit_text(&wanted.limit);
+	attachment.bundle = bundle ? xstrdup(bundle) : NULL;
+	if (!is_real_root())
+		die(EXIT_NO_HOST,
+		    "this runtime is rootless, and root must bind: have root run the container, or bind it by 'nsgate bind' or 'nsgate follow'");
+	kernel_check(command_name);
+	attach_lock();
+	attach_tidy("oci", report);
+	find_namespace(&ns, state);
+	use_on(&wanted.limit, &attachment, &ns);
+	limit = limit_text(&wanted.limit);
+	attach(&attachment, &ns, limit);
+	name_container(&ns, id);
+	free(limit);
+	ns_free(&ns);
+	attach_free(&attachment);
+}
+
 static void stop(const char *id)
 {
 	if (!is_real_root())
 		return;
 	attach_lock();
 	detach("oci", id, report);
+	attach_tidy("oci", report);
 }
 
 /* It is the name of a file. */

@@ -92,17 +92,8 @@ remove()
 	podman rm -f -t 0 "$@" >/dev/null 2>&1 || true
 }
 
-is_nothing_left()
-{
-	! compgen -G "/run/nsgate/oci/*" >/dev/null && ! compgen -G "/run/nsgate/cni/*" >/dev/null &&
-		! compgen -G "$HOST_VIEW/[0-9]*" >/dev/null
-}
-
-# What cleans up behind a container may be at it when podman has returned; and the
-# hook tells the final figures before it releases.
 nothing_is_left()
 {
-	busywait "$BUSYWAIT_TIMEOUT" is_nothing_left || true
 	! compgen -G "/run/nsgate/oci/*" >/dev/null || check_err 1 "left: $(ls /run/nsgate/oci)"
 	! compgen -G "/run/nsgate/cni/*" >/dev/null || check_err 1 "left: $(ls /run/nsgate/cni)"
 	check_equal "targets" "" "$(compgen -G "$HOST_VIEW/[0-9]*" || true)"
@@ -242,6 +233,51 @@ first_packets()
 	check_equal "datagrams heard, of the open one's 1 and of $ROUNDS" 1 "$heard"
 	nothing_is_left
 	log_test "annotations: nsgate.gate=drop, the first packet of $ROUNDS starts"
+}
+
+# crun, which finds that there is no such command when the hook has run, calls no poststop.
+failed_starts()
+{
+	local i said
+
+	make_networks
+	for i in 1 2 3; do
+		said=$(pod odd mv --annotation nsgate.gate=drop -- /bin/none) && check_err 1 "it starts"
+		[[ $said == *"not found"* ]] || check_err 1 "podman says: $said"
+		remove odd
+	done
+	said=$(pod even mv --rm --annotation nsgate.gate=drop -- /bin/sh -c :) || check_err $? "podman: $said"
+	nothing_is_left
+	log_test "annotations: what is left of starts that fail is released by the next"
+}
+
+used_by()
+{
+	sed -n 's/^out_used //p' "$HOST_VIEW/$(pod_inode "$1")/limit"
+}
+
+# Who may restart his container gets no new quota by that.
+quota_restarts()
+{
+	local said used
+
+	make_networks
+	said=$(pod again mv -d --annotation nsgate.quota-out=1M -- /bin/sleep 100000) || check_err $? "podman: $said"
+	podman exec again /bin/busybox ping -q -c 3 10.9.5.1 >/dev/null || check_err $? "ping"
+	used=$(used_by again)
+	((used > 0)) || check_err 1 "nothing was used"
+	podman restart -t 0 again >/dev/null || check_err $? "podman restart"
+	(($(used_by again) >= used)) || check_err 1 "used: $used, after a restart $(used_by again)"
+	podman stop -t 0 again >/dev/null
+	podman start again >/dev/null || check_err $? "podman start"
+	(($(used_by again) >= used)) || check_err 1 "used: $used, after a stop and a start $(used_by again)"
+	remove again
+	said=$(pod again mv -d --annotation nsgate.quota-out=1M -- /bin/sleep 100000) || check_err $? "podman: $said"
+	(($(used_by again) < used)) || check_err 1 "a new container of that name has used $(used_by again)"
+	remove again
+	said=$(pod even mv --rm --annotation nsgate.bind=1 -- /bin/sh -c :) || check_err $? "podman: $said"
+	nothing_is_left
+	log_test "annotations: a quota goes on when podman restarts the container"
 }
 
 rootless_annotations()
