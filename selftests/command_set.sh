@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Guards: man/nsgate.8, limit, auto, and gate with --log and --loopback
+# Guards: man/nsgate.8, Commands
 #
-# What the command nsgate sets beside gates, compared with what the kernel has then,
-# and how it is shown.
+# What the command nsgate sets by limit, auto, and gate with --log and --loopback,
+# compared with what the kernel has then, and how it is shown.
 #
 #   web                  db
 #   +--------+          +--------+

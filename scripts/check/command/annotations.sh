@@ -263,7 +263,7 @@ quota_restarts()
 
 	make_networks
 	said=$(pod again mv -d --annotation nsgate.quota-out=1M -- /bin/sleep 100000) || check_err $? "podman: $said"
-	podman exec again /bin/busybox ping -q -c 3 10.9.5.1 >/dev/null || check_err $? "ping"
+	podman exec again "${send_first[@]}" || check_err $? "it can't send"
 	used=$(used_by again)
 	((used > 0)) || check_err 1 "nothing was used"
 	podman restart -t 0 again >/dev/null || check_err $? "podman restart"
