@@ -376,18 +376,37 @@ static bool make_ipv6_key(struct nsgate_flow_key *key,
  */
 struct probe {
 	u64 word0, word1, word2, word3;
-	u32 both_ports;
-	u8 protocol;
-	u8 flags;
+	u64 tail; /* see make_tail() */
 };
+
+/* What stands behind the addresses, in one word: the compiler reads it at once. */
+static __always_inline u64 make_tail(u32 both_ports, u8 protocol, u8 flags,
+				     u16 weight)
+{
+	return both_ports | (u64)protocol << 32 | (u64)flags << 40 |
+	       (u64)weight << 48;
+}
+
+/* But for the weight. */
+static __always_inline bool has_tail(const struct nsgate_flow_key *key,
+				     u64 tail)
+{
+	u64 found = make_tail(key->both_ports, key->protocol, key->flags,
+			      key->weight);
+
+	return !((found ^ tail) << 16);
+}
 
 /* Both halves of the product, so that each bit of it counts. */
 #ifdef CONFIG_ARCH_SUPPORTS_INT128
 static __always_inline u64 fold(u64 a, u64 b)
 {
 	unsigned __int128 product = (unsigned __int128)a * b;
+	u64 folded = (u64)product ^ (u64)(product >> 64);
 
-	return (u64)product ^ (u64)(product >> 64);
+	/* Or else both halves are kept, for which there are too few registers. */
+	OPTIMIZER_HIDE_VAR(folded);
+	return folded;
 }
 #else
 static __always_inline u64 fold(u64 a, u64 b)
@@ -405,9 +424,8 @@ static __always_inline u32 hash_probe(const struct nsgate_flow *flow,
 				      const struct probe *probe, bool ipv6)
 {
 	const u64 *seeds = flow->seeds;
-	u64 hash = (u64)probe->protocol << 32 | probe->both_ports;
+	u64 hash = fold(probe->tail ^ seeds[0], probe->word0 ^ seeds[1]);
 
-	hash = fold(hash ^ seeds[0], probe->word0 ^ seeds[1]);
 	if (ipv6) {
 		hash ^= fold(probe->word1 ^ seeds[2], probe->word2 ^ seeds[3]);
 		hash = fold(hash ^ seeds[4], probe->word3 ^ seeds[5]);
@@ -422,14 +440,7 @@ static __always_inline u32 hash_probe(const struct nsgate_flow *flow,
 static __always_inline bool is_probed(const struct nsgate_flow_key *key,
 				      const struct probe *probe, bool ipv6)
 {
-	/* One by one: to compare several at once they are put together first. */
-	if (key->words[0] != probe->word0)
-		return false;
-	if (key->both_ports != probe->both_ports)
-		return false;
-	if (key->protocol != probe->protocol)
-		return false;
-	if (key->flags != probe->flags)
+	if (key->words[0] != probe->word0 || !has_tail(key, probe->tail))
 		return false;
 	return !ipv6 || (key->words[1] == probe->word1 &&
 			 key->words[2] == probe->word2 &&
@@ -671,9 +682,7 @@ static noinline void touch_any(struct nsgate_flow *flow,
 	probe.word1 = key.words[1];
 	probe.word2 = key.words[2];
 	probe.word3 = key.words[3];
-	probe.both_ports = key.both_ports;
-	probe.protocol = key.protocol;
-	probe.flags = key.flags;
+	probe.tail = make_tail(key.both_ports, key.protocol, key.flags, 0);
 	hash = hash_probe(flow, &probe, ipv6);
 
 	entered = nsgate_cpu_enter();
@@ -690,15 +699,21 @@ static noinline void touch_any(struct nsgate_flow *flow,
 }
 
 /* Fail for what needs a closer look. */
-static __always_inline bool probe_ports(struct probe *probe, u8 protocol,
-					const struct sk_buff *skb,
-					const void *ports)
+static __always_inline bool probe_tail(struct probe *probe, u8 protocol,
+				       const struct sk_buff *skb,
+				       const void *ports, u8 flags)
 {
-	if (unlikely((const u8 *)ports + sizeof(u32) > skb_tail_pointer(skb) ||
-		     (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)))
+	if (unlikely((const u8 *)ports + sizeof(u32) > skb_tail_pointer(skb)))
 		return false;
-	probe->both_ports = get_unaligned((const u32 *)ports);
-	probe->protocol = protocol;
+	switch (protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+		break;
+	default:
+		return false;
+	}
+	probe->tail = make_tail(get_unaligned((const u32 *)ports), protocol,
+				NSGATE_FLOW_USED | NSGATE_FLOW_PORTS | flags, 0);
 	return true;
 }
 
@@ -707,12 +722,11 @@ static __always_inline bool probe_ipv4(struct probe *probe,
 {
 	const struct iphdr *ip = (const void *)(skb->data + offset);
 
-	if (!probe_ports(probe, ip->protocol, skb, ip + 1) ||
+	if (!probe_tail(probe, ip->protocol, skb, ip + 1, 0) ||
 	    unlikely(ip->version != 4 || ip->ihl != 5 ||
 		     ip->frag_off & htons(IP_OFFSET)))
 		return false;
 	probe->word0 = get_unaligned((const u64 *)&ip->saddr);
-	probe->flags = NSGATE_FLOW_USED | NSGATE_FLOW_PORTS;
 	return true;
 }
 
@@ -722,14 +736,13 @@ static __always_inline bool probe_ipv6(struct probe *probe,
 	const struct ipv6hdr *ip = (const void *)(skb->data + offset);
 	const u64 *words = (const u64 *)&ip->saddr;
 
-	if (!probe_ports(probe, ip->nexthdr, skb, ip + 1) ||
+	if (!probe_tail(probe, ip->nexthdr, skb, ip + 1, NSGATE_FLOW_IPV6) ||
 	    unlikely(ip->version != 6))
 		return false;
 	probe->word0 = get_unaligned(words);
 	probe->word1 = get_unaligned(words + 1);
 	probe->word2 = get_unaligned(words + 2);
 	probe->word3 = get_unaligned(words + 3);
-	probe->flags = NSGATE_FLOW_USED | NSGATE_FLOW_PORTS | NSGATE_FLOW_IPV6;
 	return true;
 }
 
