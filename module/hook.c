@@ -533,11 +533,13 @@ static noinline unsigned int judge_out(const struct nsgate_target *target,
  * flows and @in are taken at prerouting; flows at output, for the socket is known
  * there, and @out at postrouting, where all is seen that is sent.
  */
-static __always_inline bool takes_flow(unsigned int hook)
+static __always_inline bool takes_flow(const struct nsgate_target *target,
+				       unsigned int hook)
 {
 	if (hook == NF_INET_PRE_ROUTING)
-		return !IS_ENABLED(CONFIG_NETFILTER_INGRESS);
-	return hook == NF_INET_LOCAL_OUT && !IS_ENABLED(CONFIG_NETFILTER_EGRESS);
+		return !IS_ENABLED(CONFIG_NETFILTER_INGRESS) && target->flow;
+	return hook == NF_INET_LOCAL_OUT &&
+	       !IS_ENABLED(CONFIG_NETFILTER_EGRESS) && target->flow;
 }
 
 static __always_inline bool stands_for_edge(unsigned int hook)
@@ -549,10 +551,10 @@ static __always_inline bool stands_for_edge(unsigned int hook)
 }
 
 /* Loopback is no edge, and what passes a VRF passes it besides its device. */
-static bool is_by_edge(const struct nf_hook_state *state)
+static bool is_by_edge(const struct nf_hook_state *state, unsigned int hook)
 {
-	const struct net_device *dev = is_inwards(state->hook) ? state->in :
-								 state->out;
+	const struct net_device *dev = is_inwards(hook) ? state->in :
+							  state->out;
 
 	return dev && !(dev->flags & IFF_LOOPBACK) && !netif_is_l3_master(dev);
 }
@@ -569,7 +571,7 @@ static noinline unsigned int finish_ip(const struct nsgate_target *target,
 {
 	const struct nsgate_policy *policy;
 
-	if (takes_flow(state->hook) && target->flow && is_by_edge(state))
+	if (takes_flow(target, state->hook) && is_by_edge(state, state->hook))
 		nsgate_flow_touch(target->flow, skb, 0,
 				  state->pf == NFPROTO_IPV6);
 	policy = policy_of(target);
@@ -580,33 +582,45 @@ static noinline unsigned int finish_ip(const struct nsgate_target *target,
 	return judge_out(target, policy, skb, state);
 }
 
-/* As finish_ip(), and what is done at an edge elsewhere. */
-static noinline unsigned int finish_edge(const struct nsgate_target *target,
+/* As finish_ip(), and the limit, at a point that stands for an edge. */
+static noinline unsigned int police_edge(const struct nsgate_target *target,
 					 struct sk_buff *skb,
 					 const struct nf_hook_state *state)
 {
 	enum nsgate_frame frame = ip_frame(state);
+	enum nsgate_point point = edge_point(state);
 	unsigned int verdict, judgement = 0;
 	const struct nsgate_policy *policy;
-	enum nsgate_point point;
 
-	if (!is_by_edge(state))
-		return finish_ip(target, skb, state);
-	point = edge_point(state);
-	nsgate_meter_add(target->meter, point, frame, skb->len);
 	verdict = finish_ip(target, skb, state);
-	if (verdict == NF_ACCEPT) {
-		policy = policy_of(target);
-		if (policy && rules_of(target))
-			judgement = judge_ip(policy, skb, state);
-		if (is_beyond_limits(judgement) ||
-		    !is_over_limit(target, skb, state, point, frame, 0,
-				   judgement))
-			return NF_ACCEPT;
-		drop_ip(target, skb, state);
-		return lose_packet(target, skb, point, frame);
-	}
-	return drop_packet(target, skb, point, frame);
+	if (verdict != NF_ACCEPT)
+		return drop_packet(target, skb, point, frame);
+	policy = policy_of(target);
+	if (policy && rules_of(target))
+		judgement = judge_ip(policy, skb, state);
+	if (is_beyond_limits(judgement) ||
+	    !is_over_limit(target, skb, state, point, frame, 0, judgement))
+		return NF_ACCEPT;
+	drop_ip(target, skb, state);
+	return lose_packet(target, skb, point, frame);
+}
+
+/* What is left to do for a packet that is counted, where that stands for an edge. */
+static __always_inline unsigned int
+finish_edge(const struct nsgate_target *target, struct sk_buff *skb,
+	    const struct nf_hook_state *state, bool ipv6, unsigned int hook)
+{
+	bool out = !is_inwards(hook);
+
+	if (unlikely(!is_by_edge(state, hook)))
+		return finish_ip(target, skb, state);
+	nsgate_meter_add(target->meter, out ? NSGATE_OUT : NSGATE_IN_BARE,
+			 ipv6 ? NSGATE_FRAME_IPV6 : NSGATE_FRAME_IPV4,
+			 skb->len);
+	if (takes_flow(target, hook) ||
+	    unlikely(has_policy(target) || has_rules(target)))
+		return police_edge(target, skb, state);
+	return NF_ACCEPT;
 }
 
 static noinline unsigned int ip_slow(const struct nsgate_target *target,
@@ -618,7 +632,7 @@ static noinline unsigned int ip_slow(const struct nsgate_target *target,
 	count_ip(target, NSGATE_IP_POINT(state->hook, ipv6),
 		 find_protocol(skb, ipv6), skb->len);
 	if (stands_for_edge(state->hook))
-		return finish_edge(target, skb, state);
+		return finish_edge(target, skb, state, ipv6, state->hook);
 	return finish_ip(target, skb, state);
 }
 
@@ -660,10 +674,9 @@ static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
 		return ip_slow(target, skb, state);
 	count_ip(target, NSGATE_IP_POINT(hook, ipv6), protocol, skb->len);
 	if (stands_for_edge(hook))
-		return finish_edge(target, skb, state);
-	if (takes_flow(hook) ||
-	    (is_judged(hook) &&
-	     unlikely(has_policy(target))))
+		return finish_edge(target, skb, state, ipv6, hook);
+	if (takes_flow(target, hook) ||
+	    (is_judged(hook) && unlikely(has_policy(target))))
 		return finish_ip(target, skb, state);
 	return NF_ACCEPT;
 }
@@ -983,26 +996,48 @@ static __always_inline bool is_done(const struct nsgate_target *target,
 		!has_rules(target));
 }
 
-/* A frame of IP that meets a policy, and whose network header is where most are. */
+/* Where the network header of most frames is. */
+static __always_inline int simple_offset(bool out)
+{
+	return out ? ETH_HLEN : 0;
+}
+
+/* A frame of IP that meets a policy, and whose network header is there. */
+static __always_inline unsigned int
+judge_frame(const struct nsgate_target *target, struct sk_buff *skb,
+	    const struct nf_hook_state *state, const struct nsgate_side *side,
+	    long frame, bool out)
+{
+	const struct nsgate_policy *policy = policy_of(target);
+	int offset = simple_offset(out);
+	unsigned int judgement = 0;
+
+	/* A packet socket that bypasses queues sends in a task, which may move. */
+	if (out && unlikely(!in_softirq()))
+		return police_frame(target, skb, state, READ_ONCE(side->point),
+				    frame, offset);
+	if (likely(policy)) {
+		judgement = nsgate_gate_judge_simple(policy, skb, offset, frame,
+						     out);
+		if (likely(is_done(target, policy, judgement))) {
+			if (!out)
+				put_stamp(policy, skb, offset, judgement);
+			else if (judgement && is_counted_at_egress(skb, frame))
+				count_judgement(target, judgement, skb->len);
+			return NF_ACCEPT;
+		}
+	}
+	return enforce(target, policy, skb, state, READ_ONCE(side->point),
+		       frame, offset, judgement);
+}
+
 static noinline unsigned int judge_ingress(const struct nsgate_target *target,
 					   struct sk_buff *skb,
 					   const struct nf_hook_state *state,
 					   const struct nsgate_side *side,
 					   long frame)
 {
-	const struct nsgate_policy *policy = policy_of(target);
-	unsigned int judgement = 0;
-
-	if (likely(policy)) {
-		judgement = nsgate_gate_judge_simple(policy, skb, 0, frame,
-						     false);
-		if (likely(is_done(target, policy, judgement))) {
-			put_stamp(policy, skb, 0, judgement);
-			return NF_ACCEPT;
-		}
-	}
-	return enforce(target, policy, skb, state, READ_ONCE(side->point),
-		       frame, 0, judgement);
+	return judge_frame(target, skb, state, side, frame, false);
 }
 
 static noinline unsigned int judge_egress(const struct nsgate_target *target,
@@ -1011,38 +1046,31 @@ static noinline unsigned int judge_egress(const struct nsgate_target *target,
 					  const struct nsgate_side *side,
 					  long frame)
 {
-	const struct nsgate_policy *policy = policy_of(target);
-	unsigned int judgement = 0;
-
-	/* A packet socket that bypasses queues sends in a task, which may move. */
-	if (unlikely(!in_softirq()))
-		return police_frame(target, skb, state, READ_ONCE(side->point),
-				    frame, ETH_HLEN);
-	if (likely(policy)) {
-		judgement = nsgate_gate_judge_simple(policy, skb, ETH_HLEN,
-						     frame, true);
-		if (likely(is_done(target, policy, judgement))) {
-			if (judgement && is_counted_at_egress(skb, frame))
-				count_judgement(target, judgement, skb->len);
-			return NF_ACCEPT;
-		}
-	}
-	return enforce(target, policy, skb, state, READ_ONCE(side->point),
-		       frame, ETH_HLEN, judgement);
+	return judge_frame(target, skb, state, side, frame, true);
 }
 
-/* A frame of IP that meets a limit only. */
+/* Likewise one that meets a limit only. */
+static __always_inline unsigned int
+charge_frame(const struct nsgate_target *target, struct sk_buff *skb,
+	     const struct nf_hook_state *state, const struct nsgate_side *side,
+	     long frame, bool out)
+{
+	enum nsgate_point point = READ_ONCE(side->point);
+
+	if (is_free(target, skb, point,
+		    out ? NSGATE_OUTWARDS : NSGATE_INWARDS))
+		return NF_ACCEPT;
+	return police_frame(target, skb, state, point, frame,
+			    simple_offset(out));
+}
+
 static noinline unsigned int charge_ingress(const struct nsgate_target *target,
 					    struct sk_buff *skb,
 					    const struct nf_hook_state *state,
 					    const struct nsgate_side *side,
 					    long frame)
 {
-	enum nsgate_point point = READ_ONCE(side->point);
-
-	if (is_free(target, skb, point, NSGATE_INWARDS))
-		return NF_ACCEPT;
-	return police_frame(target, skb, state, point, frame, 0);
+	return charge_frame(target, skb, state, side, frame, false);
 }
 
 static noinline unsigned int charge_egress(const struct nsgate_target *target,
@@ -1051,34 +1079,20 @@ static noinline unsigned int charge_egress(const struct nsgate_target *target,
 					   const struct nsgate_side *side,
 					   long frame)
 {
-	enum nsgate_point point = READ_ONCE(side->point);
-
-	if (is_free(target, skb, point, NSGATE_OUTWARDS))
-		return NF_ACCEPT;
-	return police_frame(target, skb, state, point, frame, ETH_HLEN);
+	return charge_frame(target, skb, state, side, frame, true);
 }
 
 static __always_inline unsigned int
-police_ingress(const struct nsgate_target *target, struct sk_buff *skb,
-	       const struct nf_hook_state *state,
-	       const struct nsgate_side *side, long frame)
+police_simple(const struct nsgate_target *target, struct sk_buff *skb,
+	      const struct nf_hook_state *state, const struct nsgate_side *side,
+	      long frame, bool out)
 {
 	if (unlikely(has_policy(target)))
-		return judge_ingress(target, skb, state, side, frame);
+		return out ? judge_egress(target, skb, state, side, frame) :
+			     judge_ingress(target, skb, state, side, frame);
 	if (unlikely(has_rules(target)))
-		return charge_ingress(target, skb, state, side, frame);
-	return NF_ACCEPT;
-}
-
-static __always_inline unsigned int
-police_egress(const struct nsgate_target *target, struct sk_buff *skb,
-	      const struct nf_hook_state *state,
-	      const struct nsgate_side *side, long frame)
-{
-	if (unlikely(has_policy(target)))
-		return judge_egress(target, skb, state, side, frame);
-	if (unlikely(has_rules(target)))
-		return charge_egress(target, skb, state, side, frame);
+		return out ? charge_egress(target, skb, state, side, frame) :
+			     charge_ingress(target, skb, state, side, frame);
 	return NF_ACCEPT;
 }
 
@@ -1150,7 +1164,7 @@ static noinline unsigned int ingress_flow(const struct nsgate_target *target,
 {
 	nsgate_flow_touch(target->flow, skb, 0,
 			  frame == NSGATE_FRAME_IPV6);
-	return police_ingress(target, skb, state, side, frame);
+	return police_simple(target, skb, state, side, frame, false);
 }
 
 static noinline unsigned int egress_flow(const struct nsgate_target *target,
@@ -1162,7 +1176,7 @@ static noinline unsigned int egress_flow(const struct nsgate_target *target,
 	if (!came_in(target, skb, state->net))
 		nsgate_flow_touch(target->flow, skb, ETH_HLEN,
 				  frame == NSGATE_FRAME_IPV6);
-	return police_egress(target, skb, state, side, frame);
+	return police_simple(target, skb, state, side, frame, true);
 }
 
 /*
@@ -1177,7 +1191,7 @@ ingress_ip(const struct nsgate_target *target, struct sk_buff *skb,
 	nsgate_meter_count(target->meter, READ_ONCE(side->row) + frame,
 			   skb->len);
 	if (!has_flows(side))
-		return police_ingress(target, skb, state, side, frame);
+		return police_simple(target, skb, state, side, frame, false);
 	if (unlikely(has_policy(target) || has_rules(target)))
 		return ingress_flow(target, skb, state, side, frame);
 	nsgate_flow_touch(target->flow, skb, 0, frame == NSGATE_FRAME_IPV6);
@@ -1205,7 +1219,7 @@ egress_ip(const struct nsgate_target *target, struct sk_buff *skb,
 			   skb->len);
 	if (has_flows(side) && !clearly_came_in(target, skb))
 		return egress_flow(target, skb, state, side, frame);
-	return police_egress(target, skb, state, side, frame);
+	return police_simple(target, skb, state, side, frame, true);
 }
 
 static __always_inline unsigned int egress(const struct nsgate_target *target,
