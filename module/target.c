@@ -10,8 +10,8 @@
  * Nobody else may wait for that, so:
  *
  * - A bind holds a reference to the namespace while it hooks the devices.  A second
- *   bind of the same namespace waits for it, and so does a list that replaces all
- *   targets; other binds, releases, deaths and births don't.
+ *   bind of the same namespace waits for it, and so does a list that has that
+ *   namespace; other binds and lists, releases, deaths and births don't.
  * - A release ends with what it must do at once: the target is in no list, its
  *   slot is empty, its hooks let all pass, and the names of its views are free.
  *   Workers of nsgate_wq do the rest, with a reference to the namespace: one
@@ -59,10 +59,7 @@
 unsigned int nsgate_target_net_id __read_mostly;
 static const struct nsgate_config *defaults; /* set once, by init */
 
-/*
- * Held for writing by a request that replaces all targets, and for reading by those
- * that bind or release one.  Outermost.
- */
+/* Held for reading by requests, for writing by who ends them all.  Outermost. */
 static DECLARE_RWSEM(requests_lock);
 static bool no_more_requests; /* requests_lock */
 
@@ -83,7 +80,7 @@ struct workqueue_struct *nsgate_target_wq;
 static struct workqueue_struct *births_wq; /* whose work waits for no tenant */
 static atomic_t nr_unfreed = ATOMIC_INIT(0); /* targets that are allocated */
 static atomic_t nr_unhooking = ATOMIC_INIT(0); /* releases under way */
-static DECLARE_WAIT_QUEUE_HEAD(progress); /* one of these is 0, or a claim has ended */
+static DECLARE_WAIT_QUEUE_HEAD(progress); /* one of these is 0, or claims have ended */
 
 /**
  * struct nsgate_family - a head, and all targets that were born in it, and in those
@@ -121,6 +118,7 @@ static atomic64_t nr_missed = ATOMIC64_INIT(0); /* heads that live unbound */
 struct wanted {
 	u32 inode;
 	struct net *net; /* referenced */
+	bool added; /* by this request, which has not committed that */
 };
 
 /**
@@ -735,26 +733,6 @@ static void undo_binds(struct list_head *added)
 	}
 }
 
-/* One bind of a namespace at a time. */
-struct claim {
-	struct list_head list; /* targets_lock */
-	const struct net *net;
-};
-
-static LIST_HEAD(claims); /* targets_lock */
-static unsigned long nr_claims_ended; /* targets_lock */
-
-static bool is_claimed(const struct net *net)
-{
-	const struct claim *claim;
-
-	list_for_each_entry(claim, &claims, list) {
-		if (claim->net == net)
-			return true;
-	}
-	return false;
-}
-
 /*
  * What was released before its namespace was listed leaves now, if no worker has come
  * to that yet.  The request holds the namespace.
@@ -769,31 +747,60 @@ static bool has_target(struct net *net)
 	return slot->target;
 }
 
-/* Tells whether the namespace is still to be bound; then end_claim() follows. */
-static bool begin_claim(struct claim *claim, struct net *net)
+static bool is_bound(struct net *net)
 {
-	bool is_bound, is_ours;
-	unsigned long before;
+	bool bound;
 
-	claim->net = net;
+	mutex_lock(&targets_lock);
+	bound = has_target(net);
+	mutex_unlock(&targets_lock);
+	return bound;
+}
+
+static unsigned long nr_claims_ended; /* targets_lock */
+
+static void set_claims(const struct inode_request *req, bool claimed)
+{
+	unsigned int i;
+
+	for (i = 0; i < req->count; i++)
+		nsgate_target_slot(req->wanted[i].net)->claimed = claimed;
+}
+
+/* All of them or none: nobody who has claims waits for others. */
+static bool try_claims(const struct inode_request *req)
+{
+	unsigned int i;
+
+	for (i = 0; i < req->count; i++) {
+		if (nsgate_target_slot(req->wanted[i].net)->claimed)
+			return false;
+	}
+	set_claims(req, true);
+	return true;
+}
+
+/* Nobody else binds these namespaces from here on; end_claims() follows. */
+static void begin_claims(const struct inode_request *req)
+{
+	unsigned long before;
+	bool is_done;
+
 	for (;;) {
 		mutex_lock(&targets_lock);
-		is_bound = has_target(net);
-		is_ours = !is_bound && !is_claimed(net);
-		if (is_ours)
-			list_add(&claim->list, &claims);
+		is_done = try_claims(req);
 		before = nr_claims_ended;
 		mutex_unlock(&targets_lock);
-		if (is_bound || is_ours)
-			return is_ours;
+		if (is_done)
+			return;
 		wait_event(progress, READ_ONCE(nr_claims_ended) != before);
 	}
 }
 
-static void end_claim(struct claim *claim)
+static void end_claims(const struct inode_request *req)
 {
 	mutex_lock(&targets_lock);
-	list_del(&claim->list);
+	set_claims(req, false);
 	WRITE_ONCE(nr_claims_ended, nr_claims_ended + 1);
 	mutex_unlock(&targets_lock);
 	wake_up_all(&progress);
@@ -842,13 +849,15 @@ static int bind_claimed(const struct inode_request *req)
 
 static int bind_one(const struct inode_request *req)
 {
-	struct claim claim;
-	int err;
+	struct net *net = req->wanted[0].net;
+	int err = 0;
 
-	if (!begin_claim(&claim, req->wanted[0].net))
+	if (is_bound(net))
 		return 0;
-	err = bind_claimed(req);
-	end_claim(&claim);
+	begin_claims(req);
+	if (!is_bound(net))
+		err = bind_claimed(req);
+	end_claims(req);
 	return err;
 }
 
@@ -898,21 +907,27 @@ static int release_one(const struct inode_request *req)
 	return -ENXIO;
 }
 
-/* A list names families.  No other request changes a slot meanwhile. */
-static void mark_listed(const struct inode_request *req)
+/*
+ * A list names families.  Fails if another request has released what was a target
+ * before this one.
+ */
+static bool mark_listed(const struct inode_request *req)
 {
 	struct nsgate_target *target;
-	unsigned int i;
+	const struct wanted *w;
 
 	list_for_each_entry(target, &live_targets, list)
 		target->family->listed = false;
 	list_for_each_entry(target, &gone_targets, list)
 		target->family->listed = false;
-	for (i = 0; i < req->count; i++) {
-		target = nsgate_target_slot(req->wanted[i].net)->target;
-		if (target)
-			target->family->listed = true;
+	for (w = req->wanted; w < req->wanted + req->count; w++) {
+		if (w->added)
+			continue;
+		if (!has_target(w->net))
+			return false;
+		nsgate_target_slot(w->net)->target->family->listed = true;
 	}
+	return true;
 }
 
 /* With those of the families that are listed. */
@@ -938,50 +953,59 @@ static void release_unlisted(struct list_head *list)
 	}
 }
 
-static int add_missing(const struct inode_request *req, struct list_head *added)
+static int add_missing(struct inode_request *req, struct list_head *added)
 {
-	unsigned int i;
-	bool is_bound;
+	struct wanted *w;
 	int err;
 
-	for (i = 0; i < req->count; i++) {
-		mutex_lock(&targets_lock);
-		is_bound = has_target(req->wanted[i].net);
-		mutex_unlock(&targets_lock);
-		if (is_bound)
+	for (w = req->wanted; w < req->wanted + req->count; w++) {
+		if (w->added || is_bound(w->net))
 			continue;
-		err = add_target(req->wanted[i].net, added);
+		err = add_target(w->net, added);
 		if (err)
 			return err;
+		w->added = true;
 	}
 	return 0;
 }
 
-static int replace_all(const struct inode_request *req)
+/* Fails with -EAGAIN if there is more to add. */
+static int commit_list(const struct inode_request *req, struct list_head *added)
+{
+	int err = 0;
+
+	mutex_lock(&targets_lock);
+	if (!mark_listed(req)) {
+		err = -EAGAIN;
+	} else if (!have_room(added)) {
+		err = -E2BIG;
+	} else {
+		release_unlisted(&live_targets);
+		release_unlisted(&gone_targets);
+		commit_binds(added);
+	}
+	mutex_unlock(&targets_lock);
+	return err;
+}
+
+static int replace_all(struct inode_request *req)
 {
 	LIST_HEAD(added);
 	int err;
 
-	err = add_missing(req, &added);
+	begin_claims(req);
+	do {
+		err = add_missing(req, &added);
+		if (err)
+			break;
+		err = commit_list(req, &added);
+		if (err == -E2BIG)
+			pr_err("inode: with all of their families these would be more than %u targets\n",
+			       TARGETS_MAX);
+	} while (err == -EAGAIN);
 	if (err)
-		goto err_added;
-	mutex_lock(&targets_lock);
-	mark_listed(req);
-	if (!have_room(&added)) {
-		mutex_unlock(&targets_lock);
-		pr_err("inode: with all of their families these would be more than %u targets\n",
-		       TARGETS_MAX);
-		err = -E2BIG;
-		goto err_added;
-	}
-	release_unlisted(&live_targets);
-	release_unlisted(&gone_targets);
-	commit_binds(&added);
-	mutex_unlock(&targets_lock);
-	return 0;
-
-err_added:
-	undo_binds(&added);
+		undo_binds(&added);
+	end_claims(req);
 	return err;
 }
 
@@ -1032,36 +1056,37 @@ static void log_final_totals(const struct nsgate_target *target)
 		out.packets, out.bytes);
 }
 
-static int carry_out_one(const struct inode_request *req)
+static int carry_out(struct inode_request *req)
 {
 	int err = -ENODEV;
 
 	down_read(&requests_lock);
-	if (!no_more_requests)
-		err = req->verb == BIND ? bind_one(req) : release_one(req);
-	up_read(&requests_lock);
-	return err;
-}
-
-static int carry_out_all(const struct inode_request *req)
-{
-	int err = -ENODEV;
-
-	down_write(&requests_lock);
-	if (!no_more_requests)
+	if (no_more_requests)
+		goto out;
+	switch (req->verb) {
+	case REPLACE:
 		err = replace_all(req);
-	up_write(&requests_lock);
+		break;
+	case BIND:
+		err = bind_one(req);
+		break;
+	case RELEASE:
+		err = release_one(req);
+		break;
+	}
+out:
+	up_read(&requests_lock);
 	return err;
 }
 
 void nsgate_target_release_all(void)
 {
-	const struct inode_request none = { .verb = REPLACE };
+	struct inode_request none = { .verb = REPLACE };
 
 	down_write(&requests_lock);
 	no_more_requests = true;
-	replace_all(&none);
 	up_write(&requests_lock);
+	replace_all(&none);
 	wait_event(progress, !atomic_read(&nr_unfreed));
 }
 
@@ -1086,8 +1111,7 @@ static int write_request(struct inode_request *req, char *text)
 		return err;
 	err = get_nets(req);
 	if (!err)
-		err = req->verb == REPLACE ? carry_out_all(req) :
-					     carry_out_one(req);
+		err = carry_out(req);
 	put_nets(req);
 	return err;
 }

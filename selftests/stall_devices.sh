@@ -17,6 +17,7 @@ ALL_TESTS="
 	without_tenant
 	release_with_queues
 	release_with_devices
+	list_with_devices
 	devices_go_in_order
 	devices_go_in_reverse
 "
@@ -133,6 +134,37 @@ release_with_devices()
 	wait $releaser || check_err $? "release"
 	cleanup_ns "$tenant"
 	log_test "others get on while it is released"
+}
+
+# Whether another is bound while a list with the tenant is being bound: then that list,
+# in which it isn't, releases it.
+is_bound_during_list()
+{
+	local lister
+
+	write_inode "$number" & lister=$!
+	busywait "$BUSYWAIT_TIMEOUT" test -e "$HOST_VIEW/$number" || check_err 1 "no bind"
+	write_inode "+$1"
+	wait $lister || check_err $? "list"
+	[[ ! -e $HOST_VIEW/$1 ]]
+}
+
+# By chance the list may be done too early.
+list_with_devices()
+{
+	local i another
+
+	setup_tenant "$many"
+	setup_ns other
+	another=$(ns_inode "$other")
+	for ((i = 0; i < 5; i++)); do
+		! is_bound_during_list "$another" || break
+		write_inode ""
+	done
+	((i < 5)) || check_err 1 "others have to wait"
+	write_inode ""
+	cleanup_ns "$tenant" "$other"
+	log_test "another is bound while a list with $many devices is bound"
 }
 
 # The kernel takes those of a group in the order of their list.
