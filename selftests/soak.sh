@@ -4,8 +4,8 @@
 # Guards: docs/design.md, The life of a target
 #
 # All at once, for SOAK_MINUTES (5): packets, binds and releases, gates that are
-# swapped, devices that come and go, namespaces that are born and die, readers
-# of all files, and the module loaded and unloaded. Each gets in the way of the
+# swapped, devices that come and go, namespaces that are born and die, tenants who stall
+# and starve, readers of all files, and the module loaded and unloaded. Each gets in the way of the
 # others; but what fails must fail because nsgate or the target isn't there just
 # then. That is done in parts, after each of which nothing must be left: what is
 # not given back makes some memory grow in each part, and what the kernel keeps
@@ -17,14 +17,14 @@
 #   |     n0 |-------| t0     |      | lo   |
 #   +--------+       +--------+      +------+
 
-# shellcheck source=lib.sh
-source "$(dirname "$(realpath "$0")")/lib.sh"
+# shellcheck source=stall_lib.sh
+source "$(dirname "$(realpath "$0")")/stall_lib.sh"
 
 ALL_TESTS="soak memory"
 
 : "${SOAK_MINUTES:=5}"
 here=$(dirname "$(realpath "$0")")
-fuzz=		# the program
+fuzz='' starve='' stall=''	# the programs
 target='' outside='' idle=''
 inode='' idle_inode=''
 printk=$(</proc/sys/kernel/printk)
@@ -32,7 +32,7 @@ panic_print=$(</proc/sys/kernel/panic_print)
 
 # What goes on, and how often a round of it does it.
 declare -A round=([enter]=1000 [leave]=1000 [talk]=100 [rebind]=1 [gate]=1
-	[device]=5 [namespace]=4 [readers]=1 [files]=200 [module]=1)
+	[device]=5 [namespace]=4 [tenant]=1 [readers]=1 [files]=200 [module]=1)
 programs=('1,6 0 0 1' '1,6 0 0 0' '4,48 0 0 9,21 0 1 17,6 0 0 65535,6 0 0 0')
 
 at_end()
@@ -41,9 +41,10 @@ at_end()
 
 	echo "$printk" >/proc/sys/kernel/printk
 	echo "$panic_print" >/proc/sys/kernel/panic_print
-	for ns in /run/netns/soak-*; do
+	for ns in /run/netns/{soak,tenant}-*; do
 		[[ ! -e $ns ]] || ip netns delete "${ns##*/}"
 	done
+	[[ ! $cgroup ]] || rmdir "$cgroup"
 }
 
 setup_network()
@@ -175,6 +176,67 @@ namespace()
 	printf 'netns delete %s\n' "$name"-{1..4} | ip -batch -
 }
 
+# What a tenant does who wants others to wait for him: in namespace $1.
+misbehave()
+{
+	local what=(open seek read) elsewhere=/proc/$$/ns/net
+
+	case $((SRANDOM % 5)) in
+	0) exec ip netns exec "$1" "$stall" /proc/net/nsgate/flows "$elsewhere" ;;
+	1) exec ip netns exec "$1" python3 -c "$make_queues" 100 ;;
+	*) exec ip netns exec "$1" "$starve" "${what[SRANDOM % 3]}" /proc/net/nsgate/flows "$elsewhere" ;;
+	esac
+}
+
+# move_to CGROUP PROCESS...
+move_to()
+{
+	local pid
+
+	for pid in "${@:2}"; do
+		echo "$pid" >"$1/cgroup.procs"
+	done
+}
+
+# Until the module is there, for which this is too much to be done in vain.
+bind_soon()
+{
+	local tries
+
+	for ((tries = 0; tries < 50; tries++)); do
+		! write_inode "+$1" 2>/dev/null || return 0
+		pause 0.1
+	done
+	return 1
+}
+
+# He is released, or his namespace dies. The module waits for his reads when it goes,
+# so they don't last.
+tenant()
+{
+	local name=tenant-$BASHPID number culprits=() status=0 i
+
+	ip netns add "$name" || return
+	for ((i = 0; i < 40; i++)); do
+		echo "link add d$i type dummy"
+	done | ip -n "$name" -batch - || status=$?
+	number=$(ns_inode "$name")
+	bind_soon "$number" || status=$?
+	for i in 1 2 3; do
+		misbehave "$name" &
+		culprits+=($!)
+	done
+	pause 0.5
+	move_to "$cgroup" "${culprits[@]}"
+	((SRANDOM % 2)) || write_inode "-$number"
+	ip netns delete "$name" || status=$?
+	pause "0.$((SRANDOM % 10))"
+	move_to /sys/fs/cgroup "${culprits[@]}"
+	kill -9 "${culprits[@]}"
+	wait "${culprits[@]}"
+	return $status
+}
+
 # Something must be there.
 readers()
 {
@@ -225,7 +287,7 @@ repeat()
 	# Some take all the time that they get, and some take long.
 	case $job in
 	enter | leave | talk | files) renice -n 10 -p $BASHPID >/dev/null ;;
-	module | namespace | readers | rebind) renice -n -10 -p $BASHPID >/dev/null ;;
+	module | namespace | tenant | readers | rebind) renice -n -10 -p $BASHPID >/dev/null ;;
 	esac
 	until [[ -e $tmp/stop ]]; do
 		if "$job" >/dev/null 2>"$tmp/$job.said"; then
@@ -403,7 +465,11 @@ judges_memory()
 }
 
 setup_program fuzz
+setup_program starve
+setup_program stall
 setup_tmp
+setup_starving
+modprobe -q nfnetlink_queue || :
 mkfifo "$tmp/pipe"
 setup_log
 nsgate_ko=$(find_module)

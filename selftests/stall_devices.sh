@@ -28,19 +28,6 @@ many=${NSGATE_MANY_DEVICES:-1000}	# without them
 tenant='' number=''
 patience=$((WAIT_TIMEOUT + many / 20))	# seconds
 
-# Makes so many queues, says so, and keeps them.
-make_queues='
-import socket, struct, sys, time
-NETLINK_NETFILTER, NFQNL_MSG_CONFIG = 12, 3 << 8 | 2
-sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
-sock.bind((0, 0))
-for number in range(int(sys.argv[1])):
-    config = struct.pack("!BBH", 0, 0, number) + struct.pack("=HH", 8, 1) + struct.pack("!BxH", 1, 0)
-    sock.send(struct.pack("=IHHII", 16 + len(config), NFQNL_MSG_CONFIG, 1, 1, 0) + config)
-print("ready", flush=True)
-time.sleep(1e6)
-'
-
 setup()
 {
 	checktool "ping -V" "run ping"

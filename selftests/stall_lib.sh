@@ -8,6 +8,7 @@
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 
 mortal='' other='' user=''	# the namespaces of the others
+cgroup=				# in which there is no CPU time
 rtnl_in=			# what the user of RTNL is told by
 usual_ms=1000			# what others take when there is no such tenant
 took=0				# what they took
@@ -26,6 +27,31 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     longest = max(longest, time.monotonic() - begin)
 print(int(longest * 1000), flush=True)
 '
+
+# Makes so many NFQUEUE instances, says so, and keeps them.
+# shellcheck disable=SC2034 # of who sources this
+make_queues='
+import socket, struct, sys, time
+NETLINK_NETFILTER, NFQNL_MSG_CONFIG = 12, 3 << 8 | 2
+sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+sock.bind((0, 0))
+for number in range(int(sys.argv[1])):
+    config = struct.pack("!BBH", 0, 0, number) + struct.pack("=HH", 8, 1) + struct.pack("!BxH", 1, 0)
+    sock.send(struct.pack("=IHHII", 16 + len(config), NFQNL_MSG_CONFIG, 1, 1, 0) + config)
+print("ready", flush=True)
+time.sleep(1e6)
+'
+
+# Has the control group in $cgroup, which its user removes.
+setup_starving()
+{
+	local root=/sys/fs/cgroup
+
+	checktool "grep -qw cpu $root/cgroup.controllers" "limit CPU time by a control group"
+	echo +cpu >$root/cgroup.subtree_control
+	cgroup=$(mktemp -d "$root/nsgate-XXXXXXXX")
+	echo 1000 1000000 >"$cgroup/cpu.max"
+}
 
 now_ms()
 {

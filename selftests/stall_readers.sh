@@ -23,7 +23,6 @@ ALL_TESTS="
 
 here=$(dirname "$(realpath "$0")")
 flows=${NSGATE_FLOWS:-20000}
-cgroup=		# in which there is no CPU time
 starve='' stall=''	# the programs
 culprit=	# a process that runs one of them
 idlers=()	# others who are starved
@@ -36,15 +35,10 @@ at_end()
 
 setup()
 {
-	local root=/sys/fs/cgroup
-
 	checktool "python3 -c pass" "run python3"
-	checktool "grep -qw cpu $root/cgroup.controllers" "limit CPU time by a control group"
 	modprobe -q pktgen || skip "could not load pktgen"
 	setup_tmp
-	echo +cpu >$root/cgroup.subtree_control
-	cgroup=$(mktemp -d "$root/nsgate-XXXXXXXX")
-	echo 1000 1000000 >"$cgroup/cpu.max"
+	setup_starving
 	setup_program starve
 	setup_program stall
 	load_nsgate flows=65536
