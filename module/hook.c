@@ -784,8 +784,11 @@ struct nsgate_device {
 
 static bool has_flows(const struct nsgate_side *side)
 {
-	/* It changes for the packets to come, and is read where it is. */
-	return data_race(side->has_flows);
+	/*
+	 * It changes for the packets to come, and is read where it is.  Before
+	 * gcc 11, data_race() takes nothing that is const.
+	 */
+	return data_race((bool)side->has_flows);
 }
 
 static enum nsgate_frame classify_frame(__be16 protocol)
