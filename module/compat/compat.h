@@ -117,11 +117,12 @@ static inline bool nsgate_has_tcx_egress(const struct net_device *dev)
 #ifdef NSGATE_HAS_xdp_state
 static inline bool nsgate_has_xdp(const struct net_device *dev)
 {
+	/* In 4.18 of el8 a pointer: NULL until there is a first program. */
+	const struct bpf_xdp_entity *state = dev->xdp_state;
 	int i;
 
-	for (i = 0; i < __MAX_XDP_MODE; i++) {
-		if (READ_ONCE(dev->xdp_state[i].prog) ||
-		    READ_ONCE(dev->xdp_state[i].link))
+	for (i = 0; state && i < __MAX_XDP_MODE; i++) {
+		if (READ_ONCE(state[i].prog) || READ_ONCE(state[i].link))
 			return true;
 	}
 	return false;
