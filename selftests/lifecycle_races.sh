@@ -17,6 +17,8 @@ ALL_TESTS="
 	churn
 "
 
+: "${NSGATE_NAMESPACES:=200}"	# that churn makes
+
 # What background jobs tell, in a file without a name.
 results=$(mktemp)
 exec {results_fd}<>"$results"
@@ -224,7 +226,7 @@ results_are()
 	((${#lines[@]} >= $1))
 }
 
-# 200 namespaces, 20 at a time: while some live, all that is bound or not is
+# So many namespaces, 20 at a time: while some live, all that is bound or not is
 # turned round at least once.
 churn()
 {
@@ -240,8 +242,8 @@ churn()
 		$pid &
 		jobs+=($!)
 	done
-	name_many 200
-	for ((i = 0; i < 200; i += 20)); do
+	name_many "$NSGATE_NAMESPACES"
+	for ((i = 0; i < NSGATE_NAMESPACES; i += 20)); do
 		add_many "${names[@]:i:20}"
 		mapfile -t lines <"$results"
 		busywait $BUSYWAIT_TIMEOUT results_are $((${#lines[@]} + 30)) ||
@@ -253,9 +255,9 @@ churn()
 	check_results 200
 	stop_traffic
 	write_inode ""
-	busywait $BUSYWAIT_TIMEOUT rows_are "$rows" || check_err $? "some of 200 namespaces live on"
+	busywait $BUSYWAIT_TIMEOUT rows_are "$rows" || check_err $? "some of the namespaces live on"
 	check_equal "host view" "$HOST_VIEW/auto $HOST_VIEW/namespaces" "$(echo $HOST_VIEW/*)"
-	log_test "200 namespaces come and go while others bind, release and read"
+	log_test "$NSGATE_NAMESPACES namespaces come and go while others bind, release and read"
 }
 
 checktool "ping -V" "run ping"
