@@ -298,7 +298,7 @@ cpus_make_one_row()
 	send udp 10.9.2.2 9 7 100 40500
 	# shellcheck disable=SC2086
 	busywait $BUSYWAIT_TIMEOUT has_packets 12 $flow || check_err $? "no row has 12 packets"
-	check_equal "rows" 1 "$(grep -c '10.9.1.2:40500 ' "$router_dir/flows")"
+	check_equal "rows" 1 "$(grep -c "^$flow " "$router_dir/flows")"
 	# shellcheck disable=SC2086
 	check_row "12 $((12 * 128))" $flow
 	# The age is of the one that saw it first, the idleness of the one that saw
