@@ -55,6 +55,10 @@ rules()
 	said=$(promtool test rules "$top"/scripts/check/{rules,fleet}_test.yml 2>&1) || check_err $? "$said"
 	jq -e '.panels | length > 5' /usr/share/nsgate/nsgate.{dashboard,fleet}.json >/dev/null ||
 		check_err 1 "a dashboard is no JSON"
+	# A label that looks like a number is shown in the unit of its table: 4.03 Bil for an inode.
+	jq -e 'all(.panels[] | select(.type == "table" and (.targets[0].expr | contains("_info")));
+		.fieldConfig.defaults.unit == "string")' /usr/share/nsgate/nsgate.dashboard.json >/dev/null ||
+		check_err 1 "a table of labels has a unit of numbers"
 	try 0 bind web
 	try 0 limit web --in 1gbit --quota-out 1T
 	try 0 metrics
