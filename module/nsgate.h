@@ -1048,12 +1048,10 @@ struct nsgate_config {
 /**
  * struct nsgate_net - what every network namespace holds of nsgate
  * @target: the target that it is, if it is one; written under the target lock
- * @claimed: a request may be about to bind it, target lock
  * @compat: what newer kernels keep by themselves
  */
 struct nsgate_net {
 	struct nsgate_target *target;
-	bool claimed;
 	struct nsgate_net_compat compat;
 };
 

@@ -127,6 +127,7 @@ struct wanted {
  * @cookie: of the one that is to be released, 0 if only its inode is told
  * @room: how many @wanted there can be
  * @count: how many there are
+ * @list: entry in the requests that have claims, target lock
  * @wanted: the inodes
  */
 struct inode_request {
@@ -134,6 +135,7 @@ struct inode_request {
 	u64 cookie;
 	unsigned int room;
 	unsigned int count;
+	struct list_head list;
 	struct wanted wanted[];
 };
 
@@ -757,31 +759,46 @@ static bool is_bound(struct net *net)
 	return bound;
 }
 
+static LIST_HEAD(claiming); /* requests, targets_lock */
 static unsigned long nr_claims_ended; /* targets_lock */
 
-static void set_claims(const struct inode_request *req, bool claimed)
-{
-	unsigned int i;
-
-	for (i = 0; i < req->count; i++)
-		nsgate_target_slot(req->wanted[i].net)->claimed = claimed;
-}
-
-/* All of them or none: nobody who has claims waits for others. */
-static bool try_claims(const struct inode_request *req)
+static bool is_wanted(const struct inode_request *req, const struct net *net)
 {
 	unsigned int i;
 
 	for (i = 0; i < req->count; i++) {
-		if (nsgate_target_slot(req->wanted[i].net)->claimed)
+		if (req->wanted[i].net == net)
+			return true;
+	}
+	return false;
+}
+
+static bool is_claimed(const struct net *net)
+{
+	const struct inode_request *req;
+
+	list_for_each_entry(req, &claiming, list) {
+		if (is_wanted(req, net))
+			return true;
+	}
+	return false;
+}
+
+/* All of its namespaces or none: who has claims never waits for others. */
+static bool try_claims(struct inode_request *req)
+{
+	unsigned int i;
+
+	for (i = 0; i < req->count; i++) {
+		if (is_claimed(req->wanted[i].net))
 			return false;
 	}
-	set_claims(req, true);
+	list_add(&req->list, &claiming);
 	return true;
 }
 
 /* Nobody else binds these namespaces from here on; end_claims() follows. */
-static void begin_claims(const struct inode_request *req)
+static void begin_claims(struct inode_request *req)
 {
 	unsigned long before;
 	bool is_done;
@@ -797,10 +814,10 @@ static void begin_claims(const struct inode_request *req)
 	}
 }
 
-static void end_claims(const struct inode_request *req)
+static void end_claims(struct inode_request *req)
 {
 	mutex_lock(&targets_lock);
-	set_claims(req, false);
+	list_del(&req->list);
 	WRITE_ONCE(nr_claims_ended, nr_claims_ended + 1);
 	mutex_unlock(&targets_lock);
 	wake_up_all(&progress);
@@ -847,7 +864,7 @@ static int bind_claimed(const struct inode_request *req)
 	return -E2BIG;
 }
 
-static int bind_one(const struct inode_request *req)
+static int bind_one(struct inode_request *req)
 {
 	struct net *net = req->wanted[0].net;
 	int err = 0;
