@@ -94,14 +94,14 @@ static enum nsgate_proto classify(u8 protocol)
 }
 
 /* As classify(), but without a multiplication. */
-static __always_inline void count_ip(const struct nsgate_target *target,
+static __always_inline void count_ip(struct nsgate_meter __percpu *meter,
 				     enum nsgate_point point, u8 protocol,
 				     unsigned int len)
 {
 	struct nsgate_count __percpu *other;
 
-	other = &target->meter->seen[point][NSGATE_OTHER];
-	nsgate_meter_count(target->meter,
+	other = &meter->seen[point][NSGATE_OTHER];
+	nsgate_meter_count(meter,
 			   (void __percpu *)other + proto_distance[protocol],
 			   len);
 }
@@ -273,6 +273,13 @@ static bool has_rules(const struct nsgate_target *target)
 {
 	/* Likewise; what uses it is rules_of(). */
 	return data_race(target->limit->rules);
+}
+
+/* Whether there is either, told by one comparison. */
+static bool is_policed(const struct nsgate_target *target)
+{
+	return data_race((__force unsigned long)target->gate->policy |
+			 (__force unsigned long)target->limit->rules);
 }
 
 static bool is_outwards(enum nsgate_point point)
@@ -556,7 +563,7 @@ static bool is_by_edge(const struct nf_hook_state *state, unsigned int hook)
 	const struct net_device *dev = is_inwards(hook) ? state->in :
 							  state->out;
 
-	return dev && !(dev->flags & IFF_LOOPBACK) && !netif_is_l3_master(dev);
+	return !(dev->flags & IFF_LOOPBACK) && !netif_is_l3_master(dev);
 }
 
 static enum nsgate_point edge_point(const struct nf_hook_state *state)
@@ -608,17 +615,16 @@ static noinline unsigned int police_edge(const struct nsgate_target *target,
 /* What is left to do for a packet that is counted, where that stands for an edge. */
 static __always_inline unsigned int
 finish_edge(const struct nsgate_target *target, struct sk_buff *skb,
-	    const struct nf_hook_state *state, bool ipv6, unsigned int hook)
+	    const struct nf_hook_state *state, bool ipv6, unsigned int hook,
+	    struct nsgate_meter __percpu *meter, unsigned int len)
 {
 	bool out = !is_inwards(hook);
 
 	if (unlikely(!is_by_edge(state, hook)))
 		return finish_ip(target, skb, state);
-	nsgate_meter_add(target->meter, out ? NSGATE_OUT : NSGATE_IN_BARE,
-			 ipv6 ? NSGATE_FRAME_IPV6 : NSGATE_FRAME_IPV4,
-			 skb->len);
-	if (takes_flow(target, hook) ||
-	    unlikely(has_policy(target) || has_rules(target)))
+	nsgate_meter_add(meter, out ? NSGATE_OUT : NSGATE_IN_BARE,
+			 ipv6 ? NSGATE_FRAME_IPV6 : NSGATE_FRAME_IPV4, len);
+	if (takes_flow(target, hook) || unlikely(is_policed(target)))
 		return police_edge(target, skb, state);
 	return NF_ACCEPT;
 }
@@ -629,10 +635,11 @@ static noinline unsigned int ip_slow(const struct nsgate_target *target,
 {
 	bool ipv6 = state->pf == NFPROTO_IPV6;
 
-	count_ip(target, NSGATE_IP_POINT(state->hook, ipv6),
+	count_ip(target->meter, NSGATE_IP_POINT(state->hook, ipv6),
 		 find_protocol(skb, ipv6), skb->len);
 	if (stands_for_edge(state->hook))
-		return finish_edge(target, skb, state, ipv6, state->hook);
+		return finish_edge(target, skb, state, ipv6, state->hook,
+				   target->meter, skb->len);
 	return finish_ip(target, skb, state);
 }
 
@@ -665,6 +672,9 @@ static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
 					    const struct nf_hook_state *state,
 					    bool ipv6, unsigned int hook)
 {
+	/* Not to be read once more after they were counted with. */
+	struct nsgate_meter __percpu *meter = target->meter;
+	unsigned int len = skb->len;
 	int protocol;
 
 	if (hook == NF_INET_PRE_ROUTING && unlikely(is_bridged(skb)))
@@ -672,9 +682,9 @@ static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
 	protocol = simple_protocol(skb, ipv6, hook);
 	if (unlikely(protocol < 0))
 		return ip_slow(target, skb, state);
-	count_ip(target, NSGATE_IP_POINT(hook, ipv6), protocol, skb->len);
+	count_ip(meter, NSGATE_IP_POINT(hook, ipv6), protocol, len);
 	if (stands_for_edge(hook))
-		return finish_edge(target, skb, state, ipv6, hook);
+		return finish_edge(target, skb, state, ipv6, hook, meter, len);
 	if (takes_flow(target, hook) ||
 	    (is_judged(hook) && unlikely(has_policy(target))))
 		return finish_ip(target, skb, state);
@@ -1195,7 +1205,7 @@ ingress_ip(const struct nsgate_target *target, struct sk_buff *skb,
 			   skb->len);
 	if (!has_flows(side))
 		return police_simple(target, skb, state, side, frame, false);
-	if (unlikely(has_policy(target) || has_rules(target)))
+	if (unlikely(is_policed(target)))
 		return ingress_flow(target, skb, state, side, frame);
 	nsgate_flow_touch(target->flow, skb, 0, frame == NSGATE_FRAME_IPV6);
 	return NF_ACCEPT;
