@@ -114,12 +114,15 @@ def use_cpu(number):
 
 
 def send_tcp(address, port, size):
+    pause = 0.05
     while True:
         try:
             sender = socket.create_connection((address, int(port)))
             break
         except ConnectionRefusedError:
-            time.sleep(0.05)
+            # Each attempt is two flows more, and a slow machine would fill a table.
+            time.sleep(pause)
+            pause *= 2
     with sender:
         sender.sendall(bytes(int(size)))
 
