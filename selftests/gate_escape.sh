@@ -120,27 +120,28 @@ later_fragments_of_exceptions()
 
 packet_sockets()
 {
-	local how
+	local how at
 
 	for how in queue bypass; do
-		at_egress "IPv4" tenant frame t0 $how 0800 0800 udp "$own" "$foe" 4242 @
-		at_egress "IPv6" tenant frame t0 $how 86dd 86dd udp "$own6" "$foe6" 4242 @
-		at_egress "VLAN" tenant frame t0 $how 8100 8100.0800 udp "$own" "$foe" 4242 @
-		at_egress "QinQ" tenant frame t0 $how 88a8 88a8.8100.0800 udp "$own" "$foe" 4242 @
-		at_egress "SNAP" tenant frame t0 $how 0004 length udp "$own" "$foe" 4242 @
-		at_egress "text" tenant frame t0 $how 88b5 88b5 text "$own" "$foe" 4242 @
+		[[ $how == queue ]] && at=at_egress || at=at_direct_egress
+		$at "IPv4" tenant frame t0 $how 0800 0800 udp "$own" "$foe" 4242 @
+		$at "IPv6" tenant frame t0 $how 86dd 86dd udp "$own6" "$foe6" 4242 @
+		$at "VLAN" tenant frame t0 $how 8100 8100.0800 udp "$own" "$foe" 4242 @
+		$at "QinQ" tenant frame t0 $how 88a8 88a8.8100.0800 udp "$own" "$foe" 4242 @
+		$at "SNAP" tenant frame t0 $how 0004 length udp "$own" "$foe" 4242 @
+		$at "text" tenant frame t0 $how 88b5 88b5 text "$own" "$foe" 4242 @
 		log_test "packet socket, $how: IP, with VLAN tags and SNAP too, and text"
 
 		closed="drop except $excepted"
-		at_egress "IP that is said to be ARP" \
+		$at "IP that is said to be ARP" \
 			tenant frame t0 $how 0806 0800 udp "$own" "$foe" 4242 @
-		at_egress "IP that is said to be nothing" \
+		$at "IP that is said to be nothing" \
 			tenant frame t0 $how 0000 0800 udp "$own" "$foe" 4242 @
-		at_egress "text that is said to be ARP" \
+		$at "text that is said to be ARP" \
 			tenant frame t0 $how 0806 88b5 text "$own" "$foe" 4242 @
-		at_egress "IPv6 in a VLAN that is said to be ARP" \
+		$at "IPv6 in a VLAN that is said to be ARP" \
 			tenant frame t0 $how 0806 8100.86dd udp "$own6" "$foe6" 4242 @
-		at_egress "an excepted packet in a frame of the other family" \
+		$at "an excepted packet in a frame of the other family" \
 			tenant frame t0 $how 86dd 86dd udp "$own" "$friend" 4242 @
 		closed=drop
 		log_test "packet socket, $how: that lies about the protocol"

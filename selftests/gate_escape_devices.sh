@@ -224,7 +224,7 @@ dying_target()
 	hops=2
 	attempt stopped "what is forwarded" child udp "$foe" 4242 @
 	hops=1
-	nft_counter frames
+	frames
 	before=$answer
 	actor flooder "$child"
 	must flooder sent flood 4242 10.9.3.2 "$foe"
@@ -233,7 +233,7 @@ dying_target()
 	# Bash tells that the tenant is killed.
 	cleanup_ns "$target" 2>/dev/null || check_err $? "target can't be deleted"
 	busywait $BUSYWAIT_TIMEOUT has_no_link || check_err $? "target lives on"
-	nft_counter frames
+	frames
 	check_equal "frames that came out" "$before" "$answer"
 	log_test "a target that dies stays closed to the end"
 }

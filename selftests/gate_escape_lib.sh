@@ -82,6 +82,16 @@ at_egress()
 	fi
 }
 
+# The same past queues, where the device does not stand on another one of ours.
+at_direct_egress()
+{
+	if [[ $direct_egress ]]; then
+		attempt stopped "$@"
+	else
+		attempt passes "$@"
+	fi
+}
+
 stands_before()
 {
 	gate_value preceded "${gate%gate}state"

@@ -247,7 +247,7 @@ limit_moved_device()
 
 	ip -n "$child" link set t1 netns "$target"
 	ip -n "$target" link set t1 up
-	at_egress "a frame" tenant frame t1 bypass 0800 0800 udp "$own" "$foe" 4242 @
+	at_egress "a frame" tenant frame t1 queue 0800 0800 udp "$own" "$foe" 4242 @
 	log_test "a device that comes is gated"
 }
 

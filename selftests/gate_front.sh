@@ -173,4 +173,5 @@ many_devices()
 }
 
 setup
+watch_by_nft
 tests_run

@@ -16,11 +16,11 @@
 #   |     f1 |---------------------| f0                         |
 #   +--------+10.9.9.0/24          +----------------------------+
 #
-# target is the one that is gated. outside counts what comes out of it, with
-# nft at the ingress of n0 and n1, where nobody in target can reach it, and with a
-# chain for each: before Linux 5.5 one can't be for both. All neighbours are
-# known, and no device of target makes up an address, so that nothing is sent but
-# what the test sends.
+# target is the one that is gated. outside sees what comes out of it, where nobody in
+# target can reach it: by packet sockets, and in tests that ask watch_by_nft for it by
+# nft at the ingress of n0 and n1, with a chain for each: before Linux 5.5 one
+# can't be for both. All neighbours are known, and no device of target makes up an
+# address, so that nothing is sent but what the test sends.
 
 # shellcheck source=lib.sh
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
@@ -38,6 +38,7 @@ quiet=(net.ipv6.conf.{all,default}.mldv{1,2}_unsolicited_report_interval=1
 target='' outside='' fence=''
 
 hops=1	# that what is sent has to go
+direct_egress=yes	# what packet sockets send past queues passes egress
 
 declare -A actor_in actor_out
 
@@ -92,19 +93,6 @@ flush()
 		ask post await "$token" "$cpus"
 		[[ $answer == "$cpus" ]] || die "only $answer of $cpus frames of the fence came"
 	done
-}
-
-# Frames that came out of target. Their counters are named "frames", and what
-# else the test adds to the table; their number is in $answer.
-nft_counter()
-{
-	local word name packets
-
-	answer=
-	while read -r word name packets _; do
-		[[ "$word $name" != "packets "* ]] || answer=$name
-	done < <(in_ns "$outside" nft list counter netdev watch "$1")
-	[[ $answer ]] || die "nft has no counter $1"
 }
 
 # What matches a pcap filter, as the gate wants it.
@@ -223,6 +211,20 @@ stack()
 	END
 }
 
+# Linux 3.10 has no chains of nft at devices.
+watch_by_nft()
+{
+	has_hook ingress || skip "this kernel has no hook at ingress"
+	in_ns "$outside" nft -f - <<-END
+		table netdev watch {
+			counter frames { }
+			chain ingress { counter name frames; }
+			chain n0 { type filter hook ingress device n0 priority -500; jump ingress; }
+			chain n1 { type filter hook ingress device n1 priority -500; jump ingress; }
+		}
+	END
+}
+
 # Makes all that is drawn above, with target bound.
 setup_gate()
 {
@@ -238,14 +240,6 @@ setup_gate()
 	gate=$HOST_VIEW/$target_inode/gate
 	load_nsgate "inode=$target_inode"
 	setup_gate_links
-	in_ns "$outside" nft -f - <<-END
-		table netdev watch {
-			counter frames { }
-			chain ingress { counter name frames; }
-			chain n0 { type filter hook ingress device n0 priority -500; jump ingress; }
-			chain n1 { type filter hook ingress device n1 priority -500; jump ingress; }
-		}
-	END
 	actor tenant "$target"
 	actor watch "$outside"
 	actor friend "$outside"
@@ -254,4 +248,9 @@ setup_gate()
 	ask post receive 10.9.9.10 9
 	[[ $answer == receiving ]] || die "post: $answer"
 	cpus=$(nproc)
+	# Later the gate may be closed.
+	new_token
+	# shellcheck disable=SC2034 # for those who source us
+	passes_egress "$target" t0 ask tenant \
+		frame t0 bypass 88b5 88b5 text "$own" "$foe" 4242 "$token" || direct_egress=
 }

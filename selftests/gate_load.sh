@@ -297,4 +297,5 @@ closed_from_the_beginning()
 
 setup_tmp
 setup_gate
+watch_by_nft
 tests_run

@@ -85,6 +85,7 @@ check_passed()
 setup()
 {
 	setup_gate
+	watch_by_nft
 	setup_addresses
 	count_rules "netdev watch" ingress daddr | in_ns "$outside" nft -f -
 	{

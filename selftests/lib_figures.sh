@@ -45,6 +45,24 @@ check_same_figures()
 	check_err $status "$1 (-) and nsgate (+) differ: $difference"
 }
 
+# ---- what the kernel can do ----
+
+# passes_egress NAMESPACE DEVICE COMMAND...: whether nft sees there what COMMAND sends.
+# What sockets send past queues goes there since egress is in Linux, but not in
+# the kernels that Red Hat calls 5.14.
+passes_egress()
+{
+	local sees=1
+
+	in_ns "$1" nft "add table netdev seen; add chain netdev seen egress {
+		type filter hook egress device $2 priority 0; }
+		add rule netdev seen egress counter" 2>/dev/null || return
+	"${@:3}"
+	in_ns "$1" nft list table netdev seen | grep -q 'counter packets 0 ' || sees=0
+	in_ns "$1" nft delete table netdev seen
+	return $sees
+}
+
 # ---- what the namespace itself counts ----
 
 # The figures that /proc/net/snmp, netstat and snmp6 of namespace $1 have for
