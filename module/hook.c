@@ -278,6 +278,7 @@ static bool has_rules(const struct nsgate_target *target)
 /* Whether there is either, told by one comparison. */
 static bool is_policed(const struct nsgate_target *target)
 {
+	/* Likewise, both. */
 	return data_race((__force unsigned long)target->gate->policy |
 			 (__force unsigned long)target->limit->rules);
 }
