@@ -188,6 +188,24 @@ giving_birth()
 	echo off >$AUTO_PARAM
 }
 
+# fail_first FUNCTION VALUE COMMAND...: with its first call failing.
+fail_first()
+{
+	local status=0 left
+
+	insmod "$inject" function="$1" value="$2" nth=1
+	"${@:3}" || status=$?
+	left=$(</sys/module/inject/parameters/nth)
+	check_equal "failures that are left" 0 "$left"
+	rmmod inject
+	return $status
+}
+
+write_gate_with_log()
+{
+	echo "drop log 7" >"$HOST_VIEW/$inode/gate"
+}
+
 # When its JIT has no memory, the kernel says 524, which nobody knows.
 writing_gate()
 {
@@ -198,7 +216,8 @@ writing_gate()
 	walk_functions "write to the gate" bpf_prog_create:-{12:12,22:22,524:12} -- "${gate[@]}"
 	gate=(write "$HOST_VIEW/$inode/gate" "drop log 7 except $program # label" drop)
 	walk_memory "write to the gate, with a log" "${gate[@]}"
-	walk_functions "write to the gate" nf_logger_find_get:-2:2 -- "${gate[@]}"
+	fail_first nf_logger_find_get -2 write_gate_with_log || check_err $? "no second look for NFLOG"
+	log_test "write to the gate, with a log whose module is to be loaded"
 }
 
 writing_limit()
@@ -233,19 +252,6 @@ hooks_of()
 	in_ns "$target" nft list hooks netdev device "$1" | grep -c nsgate || true
 }
 
-# fail_hooks COMMAND...: with the first call to register hooks failing.
-fail_hooks()
-{
-	local status=0 left
-
-	insmod "$inject" function=nf_register_net_hook value=-12 nth=1
-	"$@" || status=$?
-	left=$(</sys/module/inject/parameters/nth)
-	check_equal "failures that are left" 0 "$left"
-	rmmod inject
-	return $status
-}
-
 # Linux moves a device whatever we say, and others have to hear of that. What has
 # no hooks doesn't get up.
 device_moves()
@@ -255,14 +261,14 @@ device_moves()
 	bind "$inode"
 	ip -n "$rest" link add m0 type dummy
 	mark=$(log_mark)
-	fail_hooks ip -n "$rest" link set m0 netns "$target"
+	fail_first nf_register_net_hook -12 ip -n "$rest" link set m0 netns "$target"
 	log_since "$mark" | grep -q "device m0 of net:\[$inode\] can't be hooked: error -12" ||
 		check_err $? "the log doesn't tell"
 	in_ns "$target" test -d /proc/sys/net/ipv4/conf/m0 ||
 		check_err $? "IPv4 doesn't know the device"
 	in_ns "$target" test -d /proc/sys/net/ipv6/conf/m0 ||
 		check_err $? "IPv6 doesn't know the device"
-	fail_hooks ip -n "$target" link set m0 up 2>/dev/null || status=$?
+	fail_first nf_register_net_hook -12 ip -n "$target" link set m0 up 2>/dev/null || status=$?
 	check_fail $status "a device got up without hooks"
 	check_equal "hooks of a device that is down" 0 "$(hooks_of m0)"
 	ip -n "$target" link set m0 up || check_err $? "the device doesn't get up"

@@ -96,13 +96,15 @@ while count and time.monotonic() < end:
         count -= 1' "$2" "$3" "${4--1}"
 }
 
-# received_by DEVICE...: what these of outside received, together, in bytes.
+# received_by DEVICE...: what these of outside received, together, in bytes as they are
+# charged: without a hook at egress, no header of the link layer is.
 received_by()
 {
-	local device bytes sum=0
+	local device bytes packets sum=0 header=14
 
-	while read -r device bytes _; do
-		[[ " $* " != *" ${device%:} "* ]] || sum=$((sum + bytes))
+	! grep -qw egress "$dir/state" || header=0
+	while read -r device bytes packets _; do
+		[[ " $* " != *" ${device%:} "* ]] || sum=$((sum + bytes - header * packets))
 	done <"/proc/$resident/net/dev"
 	echo $sum
 }
