@@ -330,7 +330,8 @@ gone_members_go()
 	check_equal "how many there are" "20 none" "${made[*]}"
 	unmake
 	check_reaches "$rows" "rows" count_rows
-	check_equal "how many are told of" 16 "$(gone_members)"
+	# Older kernels take them off the list before they tell of any.
+	check_reaches 16 "how many are told of" gone_members
 	write_inode "$head_inode"
 	check_equal "how many the list keeps" 16 "$(gone_members)"
 	write_inode ""
