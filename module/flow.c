@@ -387,7 +387,7 @@ static __always_inline u64 make_tail(u32 both_ports, u8 protocol, u8 flags,
 	       (u64)weight << 48;
 }
 
-/* But for the weight. */
+/* Whether a key has this tail, whatever its weight is. */
 static __always_inline bool has_tail(const struct nsgate_flow_key *key,
 				     u64 tail)
 {

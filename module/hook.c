@@ -278,7 +278,7 @@ static bool has_rules(const struct nsgate_target *target)
 /* Whether there is either, told by one comparison. */
 static bool is_policed(const struct nsgate_target *target)
 {
-	/* Likewise, both. */
+	/* Only compared with NULL, as in has_policy() and has_rules(). */
 	return data_race((__force unsigned long)target->gate->policy |
 			 (__force unsigned long)target->limit->rules);
 }
@@ -673,7 +673,7 @@ static __always_inline unsigned int ip_hook(const struct nsgate_target *target,
 					    const struct nf_hook_state *state,
 					    bool ipv6, unsigned int hook)
 {
-	/* Not to be read once more after they were counted with. */
+	/* Read once: the compiler can't know that counting changes neither. */
 	struct nsgate_meter __percpu *meter = target->meter;
 	unsigned int len = skb->len;
 	int protocol;

@@ -925,8 +925,8 @@ static int release_one(const struct inode_request *req)
 }
 
 /*
- * A list names families.  Fails if another request has released what was a target
- * before this one.
+ * A list names families.  Fails if one of the namespaces has no target: another
+ * request has released it since add_missing() looked.
  */
 static bool mark_listed(const struct inode_request *req)
 {
