@@ -493,26 +493,20 @@ static int await_views(struct nsgate_target *target, struct net *net)
 	return err;
 }
 
-/* Gives the name back that add_views() has taken from one that is gone. */
+/*
+ * Gives the name back that add_views() has taken from one that is gone.  Nobody else
+ * takes it before: as long as the namespace isn't freed, nor is its inode.
+ */
 static int give_name_back(const struct nsgate_target *target)
 {
 	struct nsgate_target *gone = NULL;
 
+	lockdep_assert_held(&targets_lock);
 	if (target->renamed)
 		gone = find_by_cookie(target->inode, target->renamed);
 	if (!gone || !gone->named_by_cookie)
 		return 0;
 	return nsgate_proc_rename_host(gone, false);
-}
-
-/*
- * Undoes what add_views() did to the host view, if a birth is undone.  It may be too
- * early to give a name back: then the one that is gone keeps its longer name.
- */
-static void undo_host_view(struct nsgate_target *target)
-{
-	nsgate_proc_remove_host(target);
-	give_name_back(target);
 }
 
 /*
@@ -1195,11 +1189,14 @@ int nsgate_target_read(char *buf)
 			       cut ? rest : "\n");
 }
 
-/* Some other .init failed: there never was such a namespace. */
+/*
+ * Some other .init failed: there never was such a namespace.  What was gone before
+ * gets its name back by .exit.
+ */
 static void undo_birth(struct nsgate_target *target)
 {
 	unlist(target);
-	undo_host_view(target);
+	nsgate_proc_remove_host(target);
 	atomic64_dec(&nr_born);
 	nsgate_target_put(target);
 }
@@ -1255,21 +1252,6 @@ static void __net_exit target_net_pre_exit(struct net *net)
 	nsgate_proc_remove_own_dead(target);
 }
 
-/* No device is left, and no packet: the figures are final. */
-static void __net_exit target_net_exit(struct net *net)
-{
-	struct nsgate_net *slot = nsgate_target_slot(net);
-	struct nsgate_target *target = slot->target;
-
-	if (!target)
-		return;
-	nsgate_hook_unregister(target, net);
-	if (was_listed(net) && may_log(target))
-		log_final_totals(target);
-	slot->target = NULL;
-	nsgate_target_put(target);
-}
-
 /* What has to be done under targets_lock for a birth, by a worker. */
 struct birth {
 	struct work_struct work;
@@ -1303,10 +1285,8 @@ static int commit_birth(const struct birth *birth)
 	if (err)
 		return err;
 	err = add_views(target, target_net(target));
-	if (err) {
-		undo_host_view(target);
+	if (err)
 		return err;
-	}
 	INIT_LIST_HEAD(&target->list);
 	commit_bind(target);
 	atomic64_inc(&nr_born);
@@ -1320,6 +1300,53 @@ static void birth_work(struct work_struct *work)
 	mutex_lock(&targets_lock);
 	birth->err = commit_birth(birth);
 	mutex_unlock(&targets_lock);
+}
+
+static void unshow_work(struct work_struct *work)
+{
+	struct birth *birth = container_of(work, struct birth, work);
+
+	mutex_lock(&targets_lock);
+	nsgate_proc_remove_host(birth->target);
+	birth->err = give_name_back(birth->target);
+	mutex_unlock(&targets_lock);
+}
+
+/* Names that are about to become free are waited for by the maker. */
+static int have_done(struct birth *birth, work_func_t func)
+{
+	INIT_WORK_ONSTACK(&birth->work, func);
+	do {
+		queue_work(births_wq, &birth->work);
+		flush_work(&birth->work);
+	} while (birth->err == -EBUSY && nsgate_proc_await_names());
+	destroy_work_on_stack(&birth->work);
+	return birth->err;
+}
+
+/* Undoes what add_views() did to the host view. */
+static void unshow(struct nsgate_target *target)
+{
+	struct birth birth = { .target = target };
+
+	have_done(&birth, unshow_work);
+}
+
+/* No device is left, and no packet: the figures are final. */
+static void __net_exit target_net_exit(struct net *net)
+{
+	struct nsgate_net *slot = nsgate_target_slot(net);
+	struct nsgate_target *target = slot->target;
+
+	if (!target)
+		return;
+	nsgate_hook_unregister(target, net);
+	if (!was_listed(net))
+		unshow(target);
+	else if (may_log(target))
+		log_final_totals(target);
+	slot->target = NULL;
+	nsgate_target_put(target);
 }
 
 /* Nobody but us knows the namespace: no packet, no device, no reader. */
@@ -1345,15 +1372,10 @@ static int bind_newborn(struct net *net, struct nsgate_target *parent)
 	err = nsgate_hook_register(birth.target, net);
 	if (err)
 		goto err_target;
-	INIT_WORK_ONSTACK(&birth.work, birth_work);
-	do {
-		queue_work(births_wq, &birth.work);
-		flush_work(&birth.work);
-	} while (birth.err == -EBUSY && nsgate_proc_await_names());
-	destroy_work_on_stack(&birth.work);
-	err = birth.err;
+	err = have_done(&birth, birth_work);
 	if (!err)
 		return 0;
+	unshow(birth.target);
 err_target:
 	abandon(birth.target, net);
 	return err;

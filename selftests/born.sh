@@ -397,10 +397,45 @@ all_are_born()
 	log_test "all: heads have gates of their own, their children not"
 }
 
+has_alone()
+{
+	[[ $(<$INODE_PARAM) == "$1" ]]
+}
+
+# what_there_is: names and cookies of all in the host view, and the parameter.
+what_there_is()
+{
+	grep -H '^cookie' $HOST_VIEW/[0-9]*/state
+	cat $INODE_PARAM
+}
+
+# The number of one that is gone is handed out again, to a namespace that comes to
+# nothing: whose target has the name by it until then.
+undone_takes_no_name()
+{
+	local i host inode before mark
+
+	for ((i = 0; i < 30; i++)); do
+		setup_ns host
+		inode=$(ns_inode "$host")
+		cleanup_ns "$host"
+		busywait $BUSYWAIT_TIMEOUT has_alone "$head_inode" || check_err 1 "it isn't gone"
+		before=$(what_there_is)
+		mark=$(log_mark)
+		echo 1 >/sys/module/undo/parameters/fail
+		! unshare -n true 2>/dev/null || check_err 1 "a namespace was made"
+		echo 0 >/sys/module/undo/parameters/fail
+		check_equal "what there is" "$before" "$(what_there_is)"
+		! log_since "$mark" | grep -q "bound to net:\[$inode\]" || break
+	done
+	((i < 30)) || check_err 1 "no number was handed out again"
+	log_test "nor takes the name of one that is gone, at try $((i + 1))"
+}
+
 # Its namespace has never been there for anybody, so nothing tells of it.
 undone()
 {
-	local undo before after born mark
+	local undo before born mark
 
 	undo=$(find_test_module undo)
 	if [[ ! -e $undo ]]; then
@@ -409,7 +444,8 @@ undone()
 	fi
 	insmod "$undo"
 	write_auto all
-	before=$(ls $HOST_VIEW && cat $INODE_PARAM)
+	busywait $BUSYWAIT_TIMEOUT has_alone "$head_inode" || check_err 1 "others live on"
+	before=$(what_there_is)
 	born=$(auto born)
 	mark=$(log_mark)
 	echo 1 >/sys/module/undo/parameters/fail
@@ -421,16 +457,16 @@ undone()
 	made_lines 2
 	check_equal "elsewhere" "0 EIO" "${made[*]}"
 	unmake
-	after=$(ls $HOST_VIEW && cat $INODE_PARAM)
-	check_equal "what there is" "$before" "$after"
+	check_equal "what there is" "$before" "$(what_there_is)"
 	check_equal born "$born" "$(auto born)"
 	check_equal missed 0 "$(auto missed)"
 	! log_since "$mark" | grep "is gone" || check_err 1 "the log tells of it"
 	echo 0 >/sys/module/undo/parameters/fail
 	way 1 unshare
+	log_test "a birth that is undone leaves no trace"
+	undone_takes_no_name
 	write_auto children
 	rmmod undo
-	log_test "a birth that is undone leaves no trace"
 }
 
 # See born_race.py.
