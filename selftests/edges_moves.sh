@@ -105,13 +105,13 @@ has_grown()
 # counts what became of it.
 check_lossy_ends()
 {
-	local left passed
+	local left received
 
 	check_same in 0 "$outside" p0 tx
 	[[ $egress ]] || return 0
-	read -r passed _ < <(sum 0 "$outside" p0 rx)
+	read -r received _ < <(sum 0 "$outside" p0 rx)
 	read -r left _ < <(row out)
-	((left >= passed)) || check_err 1 "$left packets left, and $passed were received"
+	((left >= received)) || check_err 1 "$left packets left, and $received were received"
 }
 
 # under_traffic TIMES CHECK COMMAND...: the command again and again, while both ends send;

@@ -99,15 +99,15 @@ check_quota()
 
 quota_ends()
 {
-	local before after passed
+	local before after got
 
 	limit "out quota 100000 used 0"
 	before=$(received)
 	flood "$target" 10.9.1.2 20 500
 	after=$(received)
-	passed=$((after - before))
+	got=$((after - before))
 	check_quota out 100000
-	check_equal "what passed is what was used" "$(key out_used)" "$passed"
+	check_equal "what passed is what was used" "$(key out_used)" "$got"
 	(($(key out_over_packets) >= 390)) || check_err 1 "over: $(key out_over_packets)"
 	check_equal "dropped in out" "$(key out_over_packets) $(key out_over_bytes)" \
 		"$(row out | cut -d ' ' -f 3-)"
@@ -115,14 +115,14 @@ quota_ends()
 		check_equal "dropped in egress" "$(row out | cut -d ' ' -f 3-)" \
 			"$(row egress | cut -d ' ' -f 3-)"
 	fi
-	echo "# quota of 100000 outwards: $passed passed"
+	echo "# quota of 100000 outwards: $got passed"
 	log_test "a quota outwards is used, and ends"
 }
 
 # From each CPU at once, five times.
 quota_ends_on_all_cpus()
 {
-	local before i cpu passed over='' pids
+	local before i cpu got over='' pids
 
 	for ((i = 0; i < 5; i++)); do
 		limit "out quota 300000 used 0"
@@ -134,10 +134,10 @@ quota_ends_on_all_cpus()
 			pids+=($!)
 		done
 		wait "${pids[@]}"
-		passed=$(($(received) - before))
+		got=$(($(received) - before))
 		check_quota out 300000
-		check_equal "what passed is what was used" "$(key out_used)" "$passed"
-		over+=" $((passed - 300000))"
+		check_equal "what passed is what was used" "$(key out_used)" "$got"
+		over+=" $((got - 300000))"
 	done
 	echo "# $(nproc) CPUs, a quota of 300000: bytes over it:$over"
 	limit none

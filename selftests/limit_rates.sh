@@ -39,18 +39,18 @@ check_rate()
 
 rate_is_kept()
 {
-	local rate passed
+	local rate got
 
 	for rate in 125000 1000000; do
 		limit "out rate $rate burst 65536"
-		passed=$(passed_rate "$target" 10.9.1.2 received)
+		got=$(passed_rate "$target" 10.9.1.2 received)
 		limit none
-		check_rate "$rate" "$passed" "nsgate, outwards"
+		check_rate "$rate" "$got" "nsgate, outwards"
 	done
 	police 8mbit 65536
-	passed=$(passed_rate "$target" 10.9.1.2 policed)
+	got=$(passed_rate "$target" 10.9.1.2 policed)
 	police none
-	tell_rate 1000000 "$passed" "tc police"
+	tell_rate 1000000 "$got" "tc police"
 	in_ns "$outside" nft -f - <<-END
 		table netdev t {
 			counter ok { }
@@ -61,9 +61,9 @@ rate_is_kept()
 			}
 		}
 	END
-	passed=$(passed_rate "$target" 10.9.1.2 passed_nft)
+	got=$(passed_rate "$target" 10.9.1.2 passed_nft)
 	in_ns "$outside" nft delete table netdev t
-	tell_rate 1000000 "$passed" "nft limit"
+	tell_rate 1000000 "$got" "nft limit"
 	log_test "a rate outwards is kept"
 }
 
@@ -99,13 +99,13 @@ for f in json.load(sys.stdin):
 
 rate_is_kept_inwards()
 {
-	local rate passed
+	local rate got
 
 	for rate in 125000 1000000; do
 		limit "none"
 		limit "in rate $rate burst 65536"
-		passed=$(passed_rate "$outside" 10.9.1.1 received_inside)
-		check_rate "$rate" "$passed" "nsgate, inwards"
+		got=$(passed_rate "$outside" 10.9.1.1 received_inside)
+		check_rate "$rate" "$got" "nsgate, inwards"
 	done
 	limit none
 	log_test "a rate inwards is kept"
@@ -170,7 +170,7 @@ make_member()
 
 family_shares_a_rate()
 {
-	local passed before used member_dir pid
+	local got before used member_dir pid
 
 	make_member
 	member_dir=$HOST_VIEW/$(ns_inode "$member")
@@ -180,11 +180,11 @@ family_shares_a_rate()
 	before=$(received)
 	exec='exec' flood "$member" 10.9.2.2 600 >/dev/null &
 	pid=$!
-	passed=$(passed_rate "$target" 10.9.1.2 received_from_both)
+	got=$(passed_rate "$target" 10.9.1.2 received_from_both)
 	kill $pid
 	wait $pid 2>/dev/null || true
-	check_rate 500000 "$passed" "both members of a family"
-	(($(received) - before < passed * 8)) || check_err 1 "the member got nothing"
+	check_rate 500000 "$got" "both members of a family"
+	(($(received) - before < got * 8)) || check_err 1 "the member got nothing"
 	used=$(key out_used)
 	check_equal "used, by the member" "$used" "$(state_of "$member_dir/limit" out_used)"
 	printf 'none\n' >"$member_dir/limit"
