@@ -22,19 +22,29 @@ new_target()
 	write_inode "$(ns_inode "$target")"
 }
 
-# veth N...: pairs vN in the target and pN outside, up.
-veth()
+# pair N...: vN in the target and pN outside, down.
+pair()
 {
 	local n
 
 	for n; do
 		ip -n "$target" link add "v$n" type veth peer name "p$n" netns "$outside"
+	done
+}
+
+# veth N...: such pairs, up.
+veth()
+{
+	local n
+
+	pair "$@"
+	for n; do
 		ip -n "$outside" link set "p$n" up
 		ip -n "$target" link set "v$n" up
 	done
 }
 
-# ip_of NAMESPACE DEVICE LAST: an address of each family.
+# address NAMESPACE DEVICE LAST: an address of each family.
 address()
 {
 	ip -n "$1" address add "10.9.1.$3/24" dev "$2"
