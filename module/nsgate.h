@@ -248,7 +248,13 @@ static inline void nsgate_meter_add(struct nsgate_meter __percpu *meter,
 				    enum nsgate_point point, long proto,
 				    unsigned int len)
 {
-	nsgate_meter_count(meter, &meter->seen[point][proto], len);
+	if (BITS_PER_LONG == 64) {
+		/* By its name: gcc makes a pointer to it of its own otherwise. */
+		this_cpu_inc(meter->seen[point][proto].packets);
+		this_cpu_add(meter->seen[point][proto].bytes, len);
+	} else {
+		nsgate_meter_count(meter, &meter->seen[point][proto], len);
+	}
 }
 
 /**
