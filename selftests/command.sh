@@ -54,6 +54,9 @@ help()
 bad_command_lines()
 {
 	load_nsgate
+	try 0 --version
+	check_equal "--version" "nsgate $(</sys/module/nsgate/version)" "$output"
+	log_test "the version is the module's"
 	try_hint 2 "'nsgate --help' tells more" frobnicate
 	try_hint 2 "'nsgate --help' tells more" help frobnicate
 	try_hint 2 "'nsgate list --help' tells more" list "$web"

@@ -61,6 +61,10 @@ int main(int argc, char **argv)
 		fputs(USAGE, stdout);
 		return finish(EXIT_DONE);
 	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("nsgate " VERSION);
+		return finish(EXIT_DONE);
+	}
 	if (!strcmp(argv[1], "help")) {
 		fputs(argc > 2 ? find_command(argv[2])->usage : USAGE, stdout);
 		return finish(EXIT_DONE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What --help says: each on a screen of 80 x 24. */
 #define USAGE \
-"usage: nsgate COMMAND [ARGUMENT...]; 'nsgate COMMAND --help' tells more\n" \
+"usage: nsgate COMMAND [ARGUMENT...], nsgate COMMAND --help, nsgate --version\n" \
 "\n" \
 "  list                    all network namespaces, and what lives in them\n" \
 "  bind NS...              make them targets: meter and gate them\n" \
