@@ -17,7 +17,7 @@ source "$(dirname "$(realpath "$0")")/limit_lib.sh"
 ALL_TESTS="begins_with_none bad_texts_change_nothing texts_are_taken host_is_not_limited
 	quota_ends quota_ends_on_all_cpus quota_ends_inwards used_is_kept zero_lets_nothing_pass neighbours_pass
 	exceptions_are_free gate_comes_first dry_run_drops_nothing rate_is_not_exceeded
-	rewrites_lose_no_charge gone_takes_none"
+	rewrites_lose_no_charge members_are_charged gone_takes_none"
 
 # ---- texts ----
 
@@ -293,6 +293,33 @@ rewrites_lose_no_charge()
 	log_test "1,000 rewrites under load lose no charge"
 }
 
+used_both_ways()
+{
+	echo "in $(key in_used), out $(key out_used)"
+	(($(key in_used) == $(key out_used)))
+}
+
+# What one member sends to another is charged as out of one and as in to the other, and
+# so are the answers that nobody listens.
+members_are_charged()
+{
+	local said used
+
+	make_member
+	connect_quietly "$target" m0 "$member" m1 5
+	limit "in quota 1000000 used 0 out quota 1000000 used 0"
+	flood "$target" 10.9.5.2 20 10
+	said=$(busywait 5000 used_both_ways) || [[ ! $egress ]] || check_err 1 "$said"
+	(($(key out_used) >= 10 * length && $(key in_used) >= 10 * frame)) || check_err 1 "$said"
+	limit "out quota 0"
+	used=$(key out_used)
+	flood "$target" 10.9.5.2 20 10
+	check_equal "used" "$used" "$(key out_used)"
+	limit none
+	cleanup_ns "$member"
+	log_test "what one member sends to another is charged to both"
+}
+
 gone_takes_none()
 {
 	cleanup_ns "$target"
@@ -306,4 +333,5 @@ checktool "python3 -c pass" "run python3"
 checktool "ethtool --version" "run ethtool"
 setup_tmp
 setup
+egress=$(grep -ow egress "$dir/state" || :)
 tests_run

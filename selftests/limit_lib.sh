@@ -8,7 +8,10 @@
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 
 # shellcheck disable=SC2034 # for who sources us
-target='' outside='' resident=''
+target='' outside='' resident='' member=''
+length=1000 # of a packet
+# shellcheck disable=SC2034
+frame=1014 # with the header of the link layer
 
 setup()
 {
@@ -36,6 +39,17 @@ keep_quiet()
 		in_ns "$ns" sysctl -qw net.ipv6.conf.default.router_solicitations=0 \
 			net.ipv6.conf.default.mldv{1,2}_unsolicited_report_interval=1
 	done
+}
+
+# A namespace that is made in the target.
+make_member()
+{
+	printf -v member 'member-%08x' "$SRANDOM"
+	echo children >/sys/module/nsgate/parameters/auto
+	in_ns "$target" ip netns add "$member"
+	echo off >/sys/module/nsgate/parameters/auto
+	NS_LIST+=("$member")
+	NS_INODES+=("$(ns_inode "$member")")
 }
 
 mac_of()
@@ -77,23 +91,35 @@ row()
 	awk -v hook="$1" '$1 == hook && $3 == "all" { print $4, $5, $6, $7 }' "$dir/stats"
 }
 
-# flood NAMESPACE TO SECONDS [COUNT]: UDP of 1000 bytes of IP, as fast as can be. With
-# exec=exec it takes the place of the shell that runs it.
+# Packets of $NSGATE_LENGTH bytes, if so many are asked for.
+setup_length()
+{
+	length=${NSGATE_LENGTH:-1000}
+	# shellcheck disable=SC2034
+	frame=$((length + 14))
+	((length > 1500)) || return 0
+	ip -n "$target" link set v0 mtu "$length"
+	ip -n "$outside" link set p0 mtu "$length"
+}
+
+# flood NAMESPACE TO SECONDS [COUNT]: UDP of 1000 bytes of IP, or $length, as fast as
+# can be. With exec=exec it takes the place of the shell that runs it.
 flood()
 {
 	${exec-} nsenter --net="/run/netns/$1" -- python3 -c '
 import socket, sys, time
 to, seconds, count = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+data = b"x" * (int(sys.argv[4]) - 28)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100000)
 end = time.monotonic() + seconds
 while count and time.monotonic() < end:
     for i in range(min(count, 50) if count > 0 else 50):
         try:
-            s.sendto(b"x" * 972, (to, 9))
+            s.sendto(data, (to, 9))
         except OSError:
             pass
-        count -= 1' "$2" "$3" "${4--1}"
+        count -= 1' "$2" "$3" "${4--1}" "$length"
 }
 
 # received_by DEVICE...: what these of outside received, together, in bytes as they are
@@ -149,7 +175,7 @@ passed_rate()
 	bytes=$($3)
 	exec='exec' flood "$1" "$2" 600 >/dev/null &
 	busywait $BUSYWAIT_TIMEOUT has_grown "$3" $((bytes + 70000)) >/dev/null || true
-	sample "$3" 8
+	sample "$3" "${NSGATE_SECONDS:-8}"
 	kill %%
 	wait %% 2>/dev/null || true
 	awk '{ at = ($1 + $2) / 2 }
