@@ -1822,6 +1822,28 @@ static void device_goes(struct nsgate_target *target, struct net_device *dev)
 		remove_device(device);
 }
 
+static bool has_lower(struct net_device *dev)
+{
+	struct net_device *lower;
+	struct list_head *iter;
+
+	netdev_for_each_lower_dev(dev, lower, iter)
+		return true;
+	return false;
+}
+
+/*
+ * What stands on nothing any more is about to go, as a VLAN does.  Until then it may
+ * send by the device that it stood on, so it doesn't become an edge.
+ */
+static void
+upper_changes(const struct nsgate_target *target,
+	      const struct netdev_notifier_changeupper_info *info)
+{
+	if (info->linking || has_lower(info->upper_dev))
+		set_side_of(target, info->upper_dev, NULL);
+}
+
 static int device_event(struct notifier_block *notifier, unsigned long event,
 			void *info)
 {
@@ -1829,7 +1851,6 @@ static int device_event(struct notifier_block *notifier, unsigned long event,
 						    struct nsgate_target,
 						    notifier);
 	struct net_device *dev = netdev_notifier_info_to_dev(info);
-	const struct netdev_notifier_changeupper_info *upper_info;
 
 	switch (event) {
 	case NETDEV_REGISTER:
@@ -1837,8 +1858,7 @@ static int device_event(struct notifier_block *notifier, unsigned long event,
 		set_sides_above(target, dev, NULL);
 		break;
 	case NETDEV_CHANGEUPPER:
-		upper_info = info;
-		set_side_of(target, upper_info->upper_dev, NULL);
+		upper_changes(target, info);
 		break;
 	case NETDEV_PRE_UP:
 		return notifier_from_errno(device_gets_up(target, dev));
