@@ -19,6 +19,11 @@
 #include "command.h"
 #include "show.h"
 
+/* The C library of el8 doesn't know it. */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
 /* How often to look by ourselves, for what no event tells: often while a
  * container may be about to come back, which takes a look at all processes.
  */

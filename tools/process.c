@@ -28,7 +28,7 @@ uint32_t process_inode(pid_t pid)
 /* The name stands in parentheses, and may have some itself. */
 static bool read_stat(struct process *process, int proc, const char *pid)
 {
-	char path[32], *text, *open, *close;
+	char path[sizeof("/stat") + NAME_MAX], *text, *open, *close;
 	bool good = false;
 
 	snprintf(path, sizeof(path), "%s/stat", pid);
@@ -48,7 +48,7 @@ static bool read_stat(struct process *process, int proc, const char *pid)
 
 static uid_t read_uid(int proc, const char *pid)
 {
-	char path[32], *text, *uid;
+	char path[sizeof("/status") + NAME_MAX], *text, *uid;
 	unsigned int real = (uid_t)-1, effective = (uid_t)-1;
 
 	snprintf(path, sizeof(path), "%s/status", pid);
