@@ -384,6 +384,12 @@ quota_without_a_stop()
 	hook 0 c5 "$again" created nsgate.quota-out=1M
 	check_equal "used, when it is said twice" "$used" "$(limit_of "$again_inode" out_used)"
 	hook 0 c5 0 stopped
+	hook 0 c5 "$process" created nsgate.bind=1
+	hook 0 other "$process" created nsgate.bind=1
+	hook 0 c5 "$again" created nsgate.bind=1
+	is_bound "$box_inode" || check_err 1 "what it shared with another was released"
+	hook 0 other 0 stopped
+	hook 0 c5 0 stopped
 	rmdir "$bundle"
 	hook 0 c6 "$process" created nsgate.bind=1
 	hook 0 c6 0 stopped

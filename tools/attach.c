@@ -215,11 +215,26 @@ static void release(const struct target *target)
 	release_target(&named, target->directory);
 }
 
+/* The namespace that an attachment was of, which was never ended. */
+static void leave(const struct attachment *before)
+{
+	struct attachment other;
+	struct target target;
+
+	if (!before->inode || before->held)
+		return;
+	if (find_other(&other, before, false)) {
+		attach_free(&other);
+	} else if (target_read_same(&target, before->inode, before->cookie, 0)) {
+		release(&target);
+		target_free(&target);
+	}
+}
+
 /* What this attachment was before; one of another namespace is left behind. */
 static bool was_held(const struct attachment *attachment, const struct ns *ns)
 {
 	struct attachment before, other;
-	struct target target;
 	bool held = ns->bound;
 
 	check_others(attachment);
@@ -229,13 +244,10 @@ static bool was_held(const struct attachment *attachment, const struct ns *ns)
 	}
 	if (!attach_read(&before, attachment->kind, attachment->id))
 		return held;
-	if (before.inode && before.cookie == attachment->cookie) {
+	if (before.inode && before.cookie == attachment->cookie)
 		held = before.held;
-	} else if (before.inode && !before.held && !find_other(&other, &before, false) &&
-		   target_read_same(&target, before.inode, before.cookie, 0)) {
-		release(&target);
-		target_free(&target);
-	}
+	else
+		leave(&before);
 	attach_free(&before);
 	return held;
 }
