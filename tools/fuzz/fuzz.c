@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Hands what libFuzzer makes up to all that reads files of the kernel, and to what
- * shows names: scripts/check/fuzz-command. The first byte chooses.
+/* Hands what libFuzzer makes up to all that reads files of the kernel, to what shows
+ * names, and to what reads files of runtimes: scripts/check/fuzz-command. The first byte
+ * chooses.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "../kernel.h"
 #include "../show.h"
+#include "runtimes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -60,7 +62,7 @@ static void fuzz_shown(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	unsigned int which = size ? data[0] % 8 : 0;
+	unsigned int which = size ? data[0] % 9 : 0;
 	char *text;
 
 	if (!size)
@@ -72,8 +74,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_target(text, which);
 	else if (which < 7)
 		fuzz_lists(text, which);
-	else
+	else if (which == 7)
 		fuzz_shown(text);
+	else
+		fuzz_runtimes(text);
 	free(text);
 	return 0;
 }
