@@ -43,6 +43,8 @@ make_box()
 	ln -sf busybox /var/tmp/box/bin/sh
 	ln -sf busybox /var/tmp/box/bin/sleep
 	echo ID=box >/var/tmp/box/etc/os-release
+	# A user's podman can't.
+	ln -sfn /proc/mounts /var/tmp/box/etc/mtab
 }
 
 bind_containers()
@@ -85,7 +87,7 @@ bind_containers()
 		check_err 1 "docker: $pid"
 	fi
 	docker rm -f stall >/dev/null 2>&1 || true
-	systemctl stop docker.socket docker.service containerd.service
+	stop_docker
 	log_test "bind: a container of docker, by name and by ID"
 
 	if pid=$(bind_lxc 2>&1); then
@@ -123,6 +125,17 @@ bind_others()
 	ctr task kill -s KILL pail || true
 	systemctl stop containerd.service
 	log_test "bind: a container of containerd"
+
+	if pid=$(bind_lxd 2>&1); then
+		check_container lxd:cask cask "${pid##*$'\n'}"
+		lxc stop -f cask
+		try 3 bind lxd:cask
+		[[ $output == *"is not running"* ]] || check_err 1 "a container that was stopped: $output"
+	else
+		check_err 1 "lxd: $pid"
+	fi
+	systemctl stop lxd.socket lxd.service
+	log_test "bind: a container of LXD"
 }
 
 as_ann()
@@ -170,16 +183,77 @@ bind_podman()
 	podman inspect --format '{{.State.Pid}}' shop
 }
 
-# Neither networks nor images are looked at here.
-bind_docker()
+# run_docker NAME: neither networks nor images are looked at here.
+run_docker()
 {
 	mkdir -p /etc/docker
 	echo '{"storage-driver": "vfs", "iptables": false, "bridge": "none"}' >/etc/docker/daemon.json
 	systemctl start docker.service ||
 		{ journalctl -u docker -u containerd -n 30 --no-pager; return 1; }
 	tar -C /var/tmp/box -c . | docker import - box || return
-	docker run -d --name stall --network none box /bin/sleep 10000 || return
+	docker run -d --name "$1" --network none box /bin/sleep 10000
+}
+
+bind_docker()
+{
+	run_docker stall || return
 	docker inspect --format '{{.State.Pid}}' stall
+}
+
+stop_docker()
+{
+	systemctl stop docker.socket docker.service containerd.service
+}
+
+docker_inode()
+{
+	stat -Lc %i "/proc/$(docker inspect --format '{{.State.Pid}}' "$1")/ns/net"
+}
+
+# Puts its new namespace in $inode.
+docker_restart()
+{
+	docker restart -t 0 "$1" >/dev/null || check_err $? "docker restart $1"
+	inode=$(docker_inode "$1")
+}
+
+has_policy()
+{
+	is_bound "$1" && [[ $(head -n 1 "$HOST_VIEW/$1/gate") == "policy $2" ]]
+}
+
+# A restart makes a new namespace: it is bound if the container is followed, else not.
+docker_restarts()
+{
+	local i said inode
+
+	make_box
+	said=$(run_docker web 2>&1) || { check_err $? "docker: $said"; log_test "docker restart"; return; }
+	try 0 bind docker:web
+	try 0 gate docker:web drop
+	docker_restart web
+	! is_bound "$inode" || check_err 1 "the new namespace is bound, which the manual page denies"
+	try 4 gate docker:web accept
+	[[ $output == *"docker:web is gone; 'nsgate bind' binds the one of that name that lives"* ]] ||
+		check_err 1 "gate: $output"
+	try 0 release docker:web
+	! compgen -G "$HOST_VIEW/[0-9]*" >/dev/null || check_err 1 "left: $(ls "$HOST_VIEW")"
+	log_test "docker restart: the new namespace is not bound, and gate says so"
+
+	systemctl start nsgate@docker:web.service || check_err $? "nsgate@docker:web.service does not start"
+	busywait "$BUSYWAIT_TIMEOUT" is_bound "$inode" || check_err 1 "it is not bound"
+	try 0 gate docker:web drop
+	for i in 1 2 3; do
+		docker_restart web
+		busywait "$BUSYWAIT_TIMEOUT" has_policy "$inode" drop || check_err 1 "restart $i: not bound with its gate"
+		try 0 status docker:web
+		[[ $output == *"web, inode $inode,"* ]] || check_err 1 "status: $output"
+	done
+	systemctl stop nsgate@docker:web.service
+	! compgen -G "$HOST_VIEW/[0-9]*" >/dev/null || check_err 1 "not released: $(ls "$HOST_VIEW")"
+	docker rm -f web >/dev/null
+	stop_docker
+	log_test "docker restart: a container that is followed has its gate again, 3 times"
 }
 
 bind_lxc()
@@ -195,4 +269,28 @@ bind_lxc()
 	END
 	lxc-start -n cell -l INFO -o "$tmp/lxc.log" || { tail -n 30 "$tmp/lxc.log"; return 1; }
 	lxc-info -n cell -p -H
+}
+
+# Its init does nothing, and it has no device.
+bind_lxd()
+{
+	local image=$tmp/image
+
+	mkdir -p "$image"
+	cp -a /var/tmp/box "$image/rootfs"
+	printf '#!/bin/sh\nexec /bin/sleep 10000\n' >"$image/rootfs/sbin/init"
+	chmod 755 "$image/rootfs/sbin/init"
+	printf 'architecture: x86_64\ncreation_date: 1\n' >"$image/metadata.yaml"
+	tar -C "$image" -c . >"$tmp/image.tar"
+	systemctl start lxd.service ||
+		{ journalctl -u lxd -n 30 --no-pager; return 1; }
+	lxd waitready --timeout 300 || return
+	lxd init --preseed <<-'END' || return
+		storage_pools: [{name: default, driver: dir}]
+		profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
+	END
+	lxc image import "$tmp/image.tar" --alias box || return
+	lxc init box cask -c security.privileged=true || return
+	lxc start cask || { lxc info --show-log cask; return 1; }
+	lxc query /1.0/instances/cask/state | jq .pid
 }
