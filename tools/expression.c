@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Expressions of pcap-filter(7), which libpcap compiles. */
 #include <pcap/pcap.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,29 +67,50 @@ static char *lead(const struct said *expression)
 	return starts_with(expression->name, "--") ? "" : xasprintf("%s: ", expression->name);
 }
 
+static void compile(struct bpf_program *program, const struct said *expression)
+{
+	pcap_t *pcap = pcap_open_dead(DLT_RAW, 262144);
+	char error[PCAP_ERRBUF_SIZE];
+	int status;
+
+	if (!pcap)
+		die(EXIT_FAILED, "out of memory");
+	status = pcap_compile(pcap, program, expression->value, 1, PCAP_NETMASK_UNKNOWN);
+	snprintf(error, sizeof(error), "%s", pcap_geterr(pcap));
+	pcap_close(pcap);
+	if (status)
+		die(EXIT_BAD_EXPRESSION,
+		    "%slibpcap refuses the expression %s, and nothing has changed. It says, as it does to tcpdump: %s",
+		    lead(expression), show_quoted(expression->value), error);
+}
+
+static void check(struct bpf_program *program, const struct said *expression)
+{
+	unsigned int length = program->bf_len;
+	bool of_packet = is_of_packet(program);
+
+	if (of_packet && length <= MOST_INSTRUCTIONS)
+		return;
+	pcap_freecode(program);
+	if (!of_packet)
+		die(EXIT_BAD_EXPRESSION,
+		    "%sthe expression %s asks for what isn't in the packet (as its direction, or its device), which means something else in a gate; nothing has changed",
+		    lead(expression), show_quoted(expression->value));
+	die(EXIT_BAD_EXPRESSION,
+	    "%sthe expression makes %u instructions, and a gate has no more than %d; nothing has changed",
+	    lead(expression), length, MOST_INSTRUCTIONS);
+}
+
 /* As tcpdump -ddd -y RAW does it. */
 char *expression_compile(const struct said *expression)
 {
-	pcap_t *pcap = pcap_open_dead(DLT_RAW, 262144);
 	struct bpf_program program;
 	struct text text = { };
 	unsigned int i;
 
 	check_empty(expression);
-	if (!pcap)
-		die(EXIT_FAILED, "out of memory");
-	if (pcap_compile(pcap, &program, expression->value, 1, PCAP_NETMASK_UNKNOWN))
-		die(EXIT_BAD_EXPRESSION,
-		    "%slibpcap refuses the expression %s, and nothing has changed. It says, as it does to tcpdump: %s",
-		    lead(expression), show_quoted(expression->value), pcap_geterr(pcap));
-	if (!is_of_packet(&program))
-		die(EXIT_BAD_EXPRESSION,
-		    "%sthe expression %s asks for what isn't in the packet (as its direction, or its device), which means something else in a gate; nothing has changed",
-		    lead(expression), show_quoted(expression->value));
-	if (program.bf_len > MOST_INSTRUCTIONS)
-		die(EXIT_BAD_EXPRESSION,
-		    "%sthe expression makes %u instructions, and a gate has no more than %d; nothing has changed",
-		    lead(expression), program.bf_len, MOST_INSTRUCTIONS);
+	compile(&program, expression);
+	check(&program, expression);
 	text_putu(&text, program.bf_len);
 	for (i = 0; i < program.bf_len; i++) {
 		const struct bpf_insn *insn = &program.bf_insns[i];
@@ -98,6 +120,5 @@ char *expression_compile(const struct said *expression)
 	text_puts(&text, " # ");
 	add_label(&text, expression->value);
 	pcap_freecode(&program);
-	pcap_close(pcap);
 	return text.s;
 }
