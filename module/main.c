@@ -67,7 +67,7 @@ static int inode_set(const char *text, const struct kernel_param *kp)
 
 static int inode_get(char *buf, const struct kernel_param *kp)
 {
-	return nsgate_target_read(buf);
+	return nsgate_param_said(buf, nsgate_target_read(buf));
 }
 
 static void inode_free(void *arg)
@@ -125,7 +125,9 @@ static int auto_get(char *buf, const struct kernel_param *kp)
 	struct nsgate_births births;
 
 	nsgate_target_births(&births);
-	return sysfs_emit(buf, "%s\n", nsgate_auto_names[births.mode]);
+	return nsgate_param_said(buf,
+				 sysfs_emit(buf, "%s\n",
+					    nsgate_auto_names[births.mode]));
 }
 
 static const struct kernel_param_ops auto_ops = {
@@ -180,7 +182,9 @@ static int policy_set(const char *text, const struct kernel_param *kp)
 
 static int policy_get(char *buf, const struct kernel_param *kp)
 {
-	return sysfs_emit(buf, "%s\n", config.drop ? "drop" : "accept");
+	return nsgate_param_said(buf,
+				 sysfs_emit(buf, "%s\n",
+					    config.drop ? "drop" : "accept"));
 }
 
 static const struct kernel_param_ops policy_ops = {

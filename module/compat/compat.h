@@ -151,4 +151,26 @@ static inline const struct hlist_head *nsgate_xdp_sockets(const struct net *net)
 }
 #endif
 
+/*
+ * What a parameter's .get says ends with a newline.  Long before Linux 4.16 the kernel
+ * appends another, for which there may be no room, and what its own .get says has none.
+ */
+#ifdef NSGATE_HAS_queue_rcu_work
+static inline int nsgate_param_said(char *buf, int len)
+{
+	return len;
+}
+#else
+static inline int nsgate_param_said(char *buf, int len)
+{
+	unsigned int one = 1;
+	struct kernel_param kp = { .arg = &one };
+	char said[sizeof("1\n")];
+
+	if (param_get_uint(said, &kp) == strlen("1"))
+		buf[--len] = '\0';
+	return len;
+}
+#endif
+
 #endif /* NSGATE_COMPAT_H */
