@@ -204,7 +204,8 @@ five_ways()
 	way 2 setns
 	way 2 child
 	way 1 socket
-	kept=kept-$(printf %08x "$SRANDOM")
+	random_number kept
+	printf -v kept 'kept-%08x' "$kept"
 	in_ns "$head" ip netns add "$kept"
 	NS_LIST+=("$kept")
 	is_bound "$(ns_inode "$kept")" || check_err 1 "kept by a mount: not bound"

@@ -109,10 +109,12 @@ stopped_container()
 # took COMMAND...: in milliseconds.
 took()
 {
-	local start=${EPOCHREALTIME/./}
+	local start end
 
+	read_clock start
 	"$@" >/dev/null
-	echo $(((${EPOCHREALTIME/./} - start) / 1000))
+	read_clock end
+	echo $(((end - start) / 1000))
 }
 
 hanging_runtime()

@@ -221,7 +221,10 @@ views_agree()
 
 now_ms()
 {
-	echo $((${EPOCHREALTIME/./} / 1000))
+	local now
+
+	read_clock now
+	echo $((now / 1000))
 }
 
 # The ticks that the kernel counts by come late at times, never early.

@@ -24,7 +24,7 @@ ALL_TESTS="parameter gate limit writers_of_parameter writers_of_gate writers_of_
 	frames_leave"
 
 : "${FUZZ_COUNT:=1000}"
-: "${FUZZ_SEED:=$SRANDOM}"
+[[ ${FUZZ_SEED-} ]] || random_number FUZZ_SEED
 here=$(dirname "$(realpath "$0")")
 fuzz=		# the program
 target='' outside=''

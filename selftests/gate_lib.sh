@@ -75,7 +75,8 @@ must()
 
 new_token()
 {
-	printf -v token 'ng%08x' "$SRANDOM"
+	random_number token
+	printf -v token 'ng%08x' "$token"
 }
 
 # Waits until what was sent has arrived. A veth leaves a packet in the backlog

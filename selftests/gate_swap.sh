@@ -145,18 +145,18 @@ has_passed()
 
 swaps()
 {
-	local programs status=0 start
+	local programs status=0 start end
 
 	((${#gate_b} < 1000)) || die "a gate of ${#gate_b} bytes"
 	busywait $BUSYWAIT_TIMEOUT has_passed a || check_err $? "nobody sends"
 	programs=$(programs)
-	start=$EPOCHREALTIME
+	read_clock start
 	swap "$NSGATE_SWAPS"
-	start=$(((${EPOCHREALTIME/./} - ${start/./}) / NSGATE_SWAPS))
+	read_clock end
 	flush
 	check_passed "$outside" to
 	check_passed "$target" from
-	log_test "$NSGATE_SWAPS swaps, $start us each: nothing passes that no gate allows"
+	log_test "$NSGATE_SWAPS swaps, $(((end - start) / NSGATE_SWAPS)) us each: nothing passes that no gate allows"
 
 	programs=$(busywait $BUSYWAIT_TIMEOUT same_programs "$programs") || status=$?
 	check_err $status "there are $programs programs now"

@@ -29,7 +29,8 @@ ALL_TESTS="others_have_no_view others_do_not_count views_agree
 
 here=$(dirname "$(realpath "$0")")
 left='' hub='' right='' tenant=()
-printf -v init_device 'nsg%08x' "$SRANDOM"
+random_number init_device
+printf -v init_device 'nsg%08x' "$init_device"
 
 setup()
 {

@@ -9,7 +9,8 @@ log_mark()
 {
 	local mark
 
-	printf -v mark 'nsgate selftest: %s %08x' "${0##*/}" "$SRANDOM"
+	random_number mark
+	printf -v mark 'nsgate selftest: %s %08x' "${0##*/}" "$mark"
 	echo "$mark" >/dev/kmsg
 	echo "$mark"
 }

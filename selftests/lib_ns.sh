@@ -7,12 +7,13 @@
 # NAME. They are gone when the test ends.
 setup_ns()
 {
-	local ns_name
+	local ns_name number
 	local -a added=()
 
 	for ns_name; do
 		[[ $ns_name =~ ^[a-z][a-z0-9_]*$ ]] || die "setup_ns $ns_name: not a name"
-		printf -v "$ns_name" '%s-%08x' "${ns_name//_/-}" "$SRANDOM"
+		random_number number
+		printf -v "$ns_name" '%s-%08x' "${ns_name//_/-}" "$number"
 		ip netns add "${!ns_name}" || die "could not add namespace ${!ns_name}"
 		NS_LIST+=("${!ns_name}")
 		added+=("/run/netns/${!ns_name}")

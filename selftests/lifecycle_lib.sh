@@ -184,11 +184,12 @@ setup_path()
 # name_many COUNT: puts names for namespaces in $names.
 name_many()
 {
-	local i
+	local i number
 
 	names=()
 	for ((i = 0; i < $1; i++)); do
-		printf -v "names[$i]" 'many-%08x-%d' "$SRANDOM" "$i"
+		random_number number
+		printf -v "names[$i]" 'many-%08x-%d' "$number" "$i"
 	done
 }
 

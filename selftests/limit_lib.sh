@@ -44,7 +44,8 @@ keep_quiet()
 # A namespace that is made in the target.
 make_member()
 {
-	printf -v member 'member-%08x' "$SRANDOM"
+	random_number member
+	printf -v member 'member-%08x' "$member"
 	echo children >/sys/module/nsgate/parameters/auto
 	in_ns "$target" ip netns add "$member"
 	echo off >/sys/module/nsgate/parameters/auto
@@ -144,7 +145,10 @@ received()
 
 now()
 {
-	echo "${EPOCHREALTIME/./}"
+	local now
+
+	read_clock now
+	echo "$now"
 }
 
 has_grown()

@@ -278,13 +278,13 @@ floods_are_cut()
 	dropped=$(key dropped)
 	gate "drop log 7"
 	mark=$(log_mark)
-	begin=${EPOCHREALTIME/./}
+	read_clock begin
 	in_ns "$outside" python3 -c '
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for i in range(10000):
     s.sendto(b"x", ("10.9.1.1", 9))'
-	end=${EPOCHREALTIME/./}
+	read_clock end
 	end_capture
 	check_equal "in the kernel's log" "" "$(log_since "$mark")"
 	gate accept

@@ -71,10 +71,12 @@ count_bound()
 # timed NAME COMMAND...: how long it took is told with the result.
 timed()
 {
-	local began=${EPOCHREALTIME/./}
+	local began ended
 
+	read_clock began
 	"${@:2}"
-	printf '# %s: %d ms\n' "$1" $(((${EPOCHREALTIME/./} - began) / 1000))
+	read_clock ended
+	printf '# %s: %d ms\n' "$1" $(((ended - began) / 1000))
 }
 
 setup()

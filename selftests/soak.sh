@@ -91,7 +91,7 @@ run_fuzz()
 # send_frames NAMESPACE DEVICE
 send_frames()
 {
-	run_fuzz in_ns "$1" "$fuzz" frames "$2" "$SRANDOM" 0 "${round[enter]}" <"$here/frames.txt"
+	run_fuzz in_ns "$1" "$fuzz" frames "$2" "$RANDOM" 0 "${round[enter]}" <"$here/frames.txt"
 }
 
 enter()
@@ -126,8 +126,8 @@ pause()
 rebind()
 {
 	write_inode "+$inode" || return
-	pause "0.$((SRANDOM % 8))"
-	case $((SRANDOM % 3)) in
+	pause "0.$((RANDOM % 8))"
+	case $((RANDOM % 3)) in
 	0) write_inode "-$inode" ;;
 	1) write_inode "$idle_inode" ;;
 	2) write_inode "" ;;
@@ -138,9 +138,9 @@ gate()
 {
 	local command=accept
 
-	((SRANDOM % 3)) || command=drop
-	((SRANDOM % 2)) || command="dry $command"
-	((SRANDOM % 4 == 0)) || command+=" except ${programs[SRANDOM % 3]} # ${SRANDOM:0:SRANDOM % 9 + 1}"
+	((RANDOM % 3)) || command=drop
+	((RANDOM % 2)) || command="dry $command"
+	((RANDOM % 4 == 0)) || command+=" except ${programs[RANDOM % 3]} # ${RANDOM:0:RANDOM % 9 + 1}"
 	echo "$command" >"$HOST_VIEW/$inode/gate"
 }
 
@@ -181,10 +181,10 @@ misbehave()
 {
 	local what=(open seek read) elsewhere=/proc/$$/ns/net
 
-	case $((SRANDOM % 5)) in
+	case $((RANDOM % 5)) in
 	0) exec ip netns exec "$1" "$stall" /proc/net/nsgate/flows "$elsewhere" ;;
 	1) exec ip netns exec "$1" python3 -c "$make_queues" 100 ;;
-	*) exec ip netns exec "$1" "$starve" "${what[SRANDOM % 3]}" /proc/net/nsgate/flows "$elsewhere" ;;
+	*) exec ip netns exec "$1" "$starve" "${what[RANDOM % 3]}" /proc/net/nsgate/flows "$elsewhere" ;;
 	esac
 }
 
@@ -229,9 +229,9 @@ tenant()
 	done
 	pause 0.5
 	move_to "$cgroup" "${culprits[@]}"
-	((SRANDOM % 2)) || write_inode "-$number"
+	((RANDOM % 2)) || write_inode "-$number"
 	ip netns delete "$name" || status=$?
-	pause "0.$((SRANDOM % 10))"
+	pause "0.$((RANDOM % 10))"
 	move_to /sys/fs/cgroup "${culprits[@]}"
 	# Those who found no module have ended.
 	{ kill -9 "${culprits[@]}"; wait "${culprits[@]}"; } 2>/dev/null
@@ -252,14 +252,14 @@ readers()
 
 files()
 {
-	run_fuzz "$fuzz" files files "$SRANDOM" 0 "${round[files]}" $INODE_PARAM $HOST_VIEW/namespaces \
+	run_fuzz "$fuzz" files files "$RANDOM" 0 "${round[files]}" $INODE_PARAM $HOST_VIEW/namespaces \
 		"$HOST_VIEW/$inode"/{state,stats,flows,gate}
 }
 
 module()
 {
-	load_nsgate "flows=$((SRANDOM % 2000))" inode="$inode" || return
-	((SRANDOM % 2)) || pause "$((SRANDOM % 2)).$((SRANDOM % 10))"
+	load_nsgate "flows=$((RANDOM % 2000))" inode="$inode" || return
+	((RANDOM % 2)) || pause "$((RANDOM % 2)).$((RANDOM % 10))"
 	unload_nsgate
 }
 

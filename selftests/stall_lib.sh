@@ -55,7 +55,10 @@ setup_starving()
 
 now_ms()
 {
-	echo $((${EPOCHREALTIME/./} / 1000))
+	local now
+
+	read_clock now
+	echo $((now / 1000))
 }
 
 # A namespace is in no list as soon as its death begins.
