@@ -42,7 +42,7 @@ static struct pernet_operations made = {
 int nsgate_register_pernet_subsys(struct nsgate_pernet_operations *ops)
 {
 	wanted = ops;
-	made.id = ops->id;
+	made.id = (typeof(made.id))ops->id; /* before Linux 4.10 an int */
 	made.size = ops->size;
 	return register_pernet_subsys(&made);
 }
