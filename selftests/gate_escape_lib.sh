@@ -30,15 +30,16 @@ try()
 	[[ $answer == +([0-9]) ]] || die "$watcher: $answer"
 }
 
-# All that came out of target, in $answer.
+# All that came out of target, in $answer, also by devices that died with it.
 frames()
 {
-	local n0
+	local device sum=0
 
-	ask watch seen n0
-	n0=$answer
-	ask watch seen n1
-	answer=$((n0 + answer))
+	for device in n0 n1 gone; do
+		ask watch seen $device
+		sum=$((sum + answer))
+	done
+	answer=$sum
 }
 
 # attempt stopped|passes NAME ACTOR COMMAND...: does the first happen?

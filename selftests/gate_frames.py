@@ -47,7 +47,8 @@ watch                           all frames that come in, whose tokens count as
 ignore                          them from here on; "ignoring"
 seen TOKEN                      how many frames or datagrams had it; TOKEN/ADDRESS
                                 are the frames of IPv4 that were sent there, and
-                                DEVICE are all frames that came in by it
+                                DEVICE are all frames that came in by it, gone
+                                those by what is no more when they are looked at
 await TOKEN COUNT               the same, once they are so many or after a while
 
 A TOKEN is ng and 8 hexadecimal digits. KIND is one of KINDS.
@@ -558,7 +559,7 @@ def look(timeout):
             if frame[12:14] == b"\x08\x00":
                 names |= {name + b"/" + socket.inet_ntoa(frame[30:34]).encode()
                           for name in names}
-            names.add(sender[0].encode())
+            names.add(sender[0].encode() or b"gone")
         for name in names:
             tokens[name] = tokens.get(name, 0) + 1
 
