@@ -110,12 +110,19 @@ cni_parallel()
 	log_test "CNI: $count containers, 10 at a time, leave nothing"
 }
 
+# What stands still for half of the time that it has is told, with what it waits for.
 wait_jobs()
 {
 	local -a pids
 
 	mapfile -t pids < <(jobs -p)
-	((!${#pids[@]})) || wait "${pids[@]}"
+	((${#pids[@]})) || return 0
+	if ! slowwait 300 have_ended "${pids[@]}"; then
+		echo "# after 300 seconds there still are:"
+		ps --ppid 2 -N -o pid,ppid,stat,etimes,wchan:24,args --cols 160 | sed 's/^/# /'
+		sed 's/^/# lock /' /proc/locks
+	fi
+	wait "${pids[@]}"
 }
 
 # What the DaemonSet runs, by hand: there is no kubelet here.
