@@ -23,29 +23,6 @@ births_max=3072 # the others are for binds by hand
 here=$(dirname "$(realpath "$0")")
 many=() targets=() spare=() born=()
 
-# Those that live, and those that aren't dead yet.
-count_namespaces()
-{
-	awk '$1 == "net_namespace" { n = $2 } END { print n + 0 }' /proc/slabinfo
-}
-
-are_few()
-{
-	(($(count_namespaces) < 1000))
-}
-
-# No module can go while they die, and a kernel that sees it wait for two minutes
-# complains. Ten thousand take longer.
-await_deaths()
-{
-	slowwait 1200 are_few || check_err $? "they don't die"
-}
-
-at_end()
-{
-	timed "death of $(count_namespaces) namespaces" await_deaths
-}
-
 # ask COMMAND...: see many.py.
 ask()
 {
