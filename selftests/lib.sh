@@ -80,22 +80,23 @@ fi
 
 # ---- waiting ----
 
-# Repeats a command until it succeeds, for so many milliseconds at most.
+# Repeats a command until it succeeds, for so many milliseconds at most. The command may
+# be a function, which sees our locals: none is called like a variable of a test.
 loopy_wait()
 {
-	local pause=$1 timeout_ms=$2 out began now
+	local _pause=$1 _timeout_ms=$2 _out _began _now
 	shift 2
 
-	read_clock began
-	until out=$("$@"); do
-		read_clock now
-		if ((now - began > timeout_ms * 1000)); then
-			printf '%s' "$out"
+	read_clock _began
+	until _out=$("$@"); do
+		read_clock _now
+		if ((_now - _began > _timeout_ms * 1000)); then
+			printf '%s' "$_out"
 			return 1
 		fi
-		sleep "$pause"
+		sleep "$_pause"
 	done
-	printf '%s' "$out"
+	printf '%s' "$_out"
 }
 
 # busywait MILLISECONDS COMMAND...
