@@ -177,15 +177,21 @@ def measure_bind(module, name, count):
 TARGETS = 256
 
 
-def measure_target(memory, module, inodes, flows):
+def measure_target(others, memory, module, inodes, flows):
     """What one takes of all memory but that for each processor, and of that, which
-    the first bind takes and the kernel keeps for the next."""
+    the first bind takes and the kernel keeps for the next. A worker frees what was
+    released."""
+
+    def release():
+        write_inode("\n")
+        others.settle()
+
     with Module(module, f"flows={flows}"):
         before = memory.read()
         write_inode(inodes)
         percpu = memory.read()[2] - before[2]
-        write_inode("\n")
-        shared = memory.between(lambda: write_inode(inodes), lambda: write_inode("\n"))[1]
+        release()
+        shared = memory.between(lambda: write_inode(inodes), release)[1]
     return shared / TARGETS, percpu / TARGETS
 
 
@@ -194,12 +200,12 @@ def measure_load(memory, module):
     return memory.between(loaded.__enter__, loaded.__exit__)[0]
 
 
-def measure_targets(memory, module, names):
+def measure_targets(others, memory, module, names):
     """Without flows, and with. The tables of these, one for each processor, are not
     allocated as other memory for each processor is."""
     inodes = ",".join(str(inode(name)) for name in names[:TARGETS])
-    shared, percpu = measure_target(memory, module, inodes, 0)
-    with_flows, _ = measure_target(memory, module, inodes, 1024)
+    shared, percpu = measure_target(others, memory, module, inodes, 0)
+    with_flows, _ = measure_target(others, memory, module, inodes, 1024)
     return {
         ("memory", "target"): shared,
         ("memory", "target_cpu"): percpu,
@@ -220,7 +226,7 @@ def measure_namespaces(module, counts):
         if count == counts[-1]:
             more = loaded[count] - loaded[counts[0]]
             figures["memory", "namespace"] = more / (count - counts[0])
-            figures |= measure_targets(memory, module, names)
+            figures |= measure_targets(others, memory, module, names)
         figures |= measure_loaded(others, module, count)
         figures |= measure_bind(module, names[-1], count)
         for (case, what), value in figures.items():
