@@ -249,7 +249,7 @@ static inline void nsgate_meter_add(struct nsgate_meter __percpu *meter,
 				    unsigned int len)
 {
 	if (BITS_PER_LONG == 64) {
-		/* By its name: gcc makes a pointer to it of its own otherwise. */
+		/* Not by a pointer to the row: gcc adds an instruction for that. */
 		this_cpu_inc(meter->seen[point][proto].packets);
 		this_cpu_add(meter->seen[point][proto].bytes, len);
 	} else {

@@ -152,8 +152,9 @@ static inline const struct hlist_head *nsgate_xdp_sockets(const struct net *net)
 #endif
 
 /*
- * What a parameter's .get says ends with a newline.  Long before Linux 4.16 the kernel
- * appends another, for which there may be no room, and what its own .get says has none.
+ * What a parameter's .get says ends with a newline.  Some kernels of before Linux 4.16
+ * append another, for which there may be no room.  There the kernel's own .get says
+ * none, which is how they are told from the others.
  */
 #ifdef NSGATE_HAS_queue_rcu_work
 static inline int nsgate_param_said(char *buf, int len)
