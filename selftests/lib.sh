@@ -218,6 +218,7 @@ end_jobs()
 	mapfile -t pids < <(jobs -p)
 	((${#pids[@]})) || return 0
 	kill "${pids[@]}" 2>/dev/null || true
+	! declare -F give_time >/dev/null || give_time
 	busywait $BUSYWAIT_TIMEOUT have_ended "${pids[@]}" ||
 		kill -KILL "${pids[@]}" 2>/dev/null || true
 	wait "${pids[@]}" 2>/dev/null || true

@@ -50,7 +50,19 @@ setup_starving()
 	checktool "grep -qw cpu $root/cgroup.controllers" "limit CPU time by a control group"
 	echo +cpu >$root/cgroup.subtree_control
 	cgroup=$(mktemp -d "$root/nsgate-XXXXXXXX")
+	take_time
+}
+
+# From who is in the control group.
+take_time()
+{
 	echo 1000 1000000 >"$cgroup/cpu.max"
+}
+
+# Who is to end needs it: end_jobs() calls this, too.
+give_time()
+{
+	[[ ! $cgroup ]] || echo max >"$cgroup/cpu.max"
 }
 
 now_ms()

@@ -108,17 +108,19 @@ starve()
 	done
 }
 
-# With the CPU time that it takes.
+# With the CPU time that it takes. Who has begun to exit, as a file was released, can't
+# be moved to another cgroup.
 end_culprits()
 {
 	local pid
 
+	give_time
 	for pid in "$culprit" "${idlers[@]}"; do
-		echo "$pid" 2>/dev/null >/sys/fs/cgroup/cgroup.procs || true
 		kill -9 "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	done
 	idlers=()
+	take_time
 }
 
 waits_for_memory()
