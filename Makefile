@@ -85,7 +85,7 @@ rpm:
 	scripts/package/rpm
 
 bench:
-	scripts/bench/bench
+	scripts/bench/bench $(if $(KERNEL),-k '$(KERNEL)')
 
 # Their kernels are built first, once, for 10 minutes and more.
 .PHONY: check-debug check-race
@@ -131,6 +131,7 @@ help:
 	@echo 'Look at it'
 	@echo '  make demo             see it at work, in a virtual machine'
 	@echo '  make bench            what it costs, in instructions, beside nft and others'
+	@echo "  make bench KERNEL='6.1.*-arm64'"
 	@echo
 	@echo 'Check it, in virtual machines'
 	@echo '  make check            all checks and tests'
