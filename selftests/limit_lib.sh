@@ -9,6 +9,7 @@ source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 
 # shellcheck disable=SC2034 # for who sources us
 target='' outside='' resident='' member=''
+pause=0.1 # seconds between two looks at a counter
 length=1000 # of a packet
 # shellcheck disable=SC2034
 frame=1014 # with the header of the link layer
@@ -21,12 +22,18 @@ setup()
 	keep_quiet "$target" "$outside"
 	connect "$target" v0 "$outside" p0 1
 	know_neighbours
-	in_ns "$target" ethtool -K v0 gso off tso off gro off >/dev/null
-	in_ns "$outside" ethtool -K p0 gso off tso off gro off >/dev/null
+	set_offloads off
 	in_ns "$outside" ping -q -c 1 -W 5 10.9.1.1 >/dev/null
 	# Whose statistics can be read without any other program.
 	(exec nsenter --net="/run/netns/$outside" -- sleep infinity) &
 	resident=$!
+}
+
+# set_offloads on|off: packets of more than a frame, or none
+set_offloads()
+{
+	in_ns "$target" ethtool -K v0 gso "$1" tso "$1" gro "$1" >/dev/null
+	in_ns "$outside" ethtool -K p0 gso "$1" tso "$1" gro "$1" >/dev/null
 }
 
 # Nothing is sent, and charged, that isn't asked for: nobody looks for routers, and who
@@ -92,15 +99,17 @@ row()
 	awk -v hook="$1" '$1 == hook && $3 == "all" { print $4, $5, $6, $7 }' "$dir/stats"
 }
 
-# Packets of $NSGATE_LENGTH bytes, if so many are asked for.
-setup_length()
+# Packets of so many bytes from now on.
+set_length()
 {
-	length=${NSGATE_LENGTH:-1000}
+	local mtu=1500
+
+	length=$1
 	# shellcheck disable=SC2034
 	frame=$((length + 14))
-	((length > 1500)) || return 0
-	ip -n "$target" link set v0 mtu "$length"
-	ip -n "$outside" link set p0 mtu "$length"
+	((length <= mtu)) || mtu=$length
+	ip -n "$target" link set v0 mtu "$mtu"
+	ip -n "$outside" link set p0 mtu "$mtu"
 }
 
 # flood NAMESPACE TO SECONDS [COUNT]: UDP of 1000 bytes of IP, or $length, as fast as
@@ -156,35 +165,51 @@ has_grown()
 	(($($1) > $2))
 }
 
-# sample COUNTER SECONDS: looks at a counter; lines of when that began and ended, in
-# microseconds, and what it said, in $tmp/samples.
+# sample COUNTER SECONDS SPENT: looks at a counter, from now on until so many seconds
+# after so much more than now has passed; lines of when a look began and ended, in
+# microseconds, and what it said, in $tmp/samples. Of those before anything passed, the last.
 sample()
 {
-	local begun end
+	local begun end first value line before='' spent='' never
 
-	end=$(($(now) + $2 * 1000000))
-	while (($(now) < end)); do
-		begun=$(now)
-		echo "$begun $($1) $(now)"
-		sleep 0.1
-	done | awk '{ print $1, $3, $2 }' >"$tmp/samples"
+	[[ -e $tmp/never ]] || mkfifo "$tmp/never"
+	exec {never}<>"$tmp/never"
+	first=$($1)
+	end=$(($(now) + WAIT_TIMEOUT * 1000000))
+	while begun=$(now) && ((begun < end)); do
+		value=$($1)
+		line="$begun $(now) $value"
+		if ((value == first)); then
+			before=$line
+		else
+			[[ ! $before ]] || echo "$before"
+			before=
+			echo "$line"
+		fi
+		if [[ ! $spent ]] && ((value - first > $3)); then
+			spent=yes
+			end=$(($(now) + $2 * 1000000))
+		fi
+		# Without another program, which would have to be loaded.
+		read -rt "$pause" -u "$never" _ || :
+	done >"$tmp/samples"
+	exec {never}>&-
 }
 
-# passed_rate FROM TO COUNTER: the rate that a flood gets, in bytes per second
+# passed_rate FROM TO COUNTER [BURST]: the rate that a flood gets, in bytes per second
 # over some seconds after a burst was spent.
 passed_rate()
 {
-	local bytes
+	local spent=$((${4:-65536} + 4 * frame))
 
-	bytes=$($3)
 	exec='exec' flood "$1" "$2" 600 >/dev/null &
-	busywait $BUSYWAIT_TIMEOUT has_grown "$3" $((bytes + 70000)) >/dev/null || true
-	sample "$3" "${NSGATE_SECONDS:-8}"
+	sample "$3" "${NSGATE_SECONDS:-8}" "$spent"
 	kill %%
 	wait %% 2>/dev/null || true
-	awk '{ at = ($1 + $2) / 2 }
-		NR == 1 { begun = at; bytes = $3 }
-		END { printf "%d\n", ($3 - bytes) * 1e6 / (at - begun) }' "$tmp/samples"
+	awk -v spent="$spent" '{ at = ($1 + $2) / 2 }
+		NR == 1 { first = $3 }
+		!begun && $3 - first > spent { begun = at; bytes = $3 }
+		END { printf "%d\n", (at > begun ? ($3 - bytes) * 1e6 / (at - begun) : 0) }' "$tmp/samples"
 }
 
 # worst_second [RATE BURST]: the most that was seen to pass in a second, as a rate;
