@@ -271,22 +271,31 @@ charged_is_passed()
 	(($(key out_used) == $(received) - $1))
 }
 
+# While each CPU sends, and somebody reads.
 rewrites_lose_no_charge()
 {
-	local i before said
+	local i before said cpu pids=()
 
 	limit none
 	before=$(received)
 	limit "out quota 1000000000"
-	exec='exec' flood "$target" 10.9.1.2 600 &
+	for ((cpu = 0; cpu < $(nproc); cpu++)); do
+		# shellcheck disable=SC2034 # for flood
+		exec="exec taskset -c $cpu" flood "$target" 10.9.1.2 600 &
+		pids+=($!)
+	done
+	while :; do
+		key out_used
+	done >/dev/null &
+	pids+=($!)
 	busywait $BUSYWAIT_TIMEOUT has_grown received $((before + 1000000)) >/dev/null ||
 		check_err 1 "no flood"
 	for ((i = 0; i < 500; i++)); do
 		limit "out rate 50000000 quota 1000000000"
 		limit "out quota 1000000000"
 	done
-	kill $!
-	wait $! || :
+	kill "${pids[@]}"
+	wait "${pids[@]}" || :
 	said=$(busywait 5000 charged_is_passed "$before") || check_err 1 "$said"
 	echo "# 1,000 rewrites: $said"
 	limit none
