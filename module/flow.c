@@ -258,7 +258,8 @@ struct nsgate_flow *nsgate_flow_alloc(unsigned int entries)
 	flow->sets = entries / flow->ways;
 	flow->sketch_bits = ilog2(max_t(u32, entries, SKETCH_MIN));
 	INIT_LIST_HEAD(&flow->list);
-	flow->cpu = alloc_percpu_gfp(struct flow_cpu, GFP_KERNEL_ACCOUNT);
+	flow->cpu = alloc_percpu_gfp(struct flow_cpu,
+				     GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!flow->cpu)
 		goto err_flow;
 	init_cpus(flow);

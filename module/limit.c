@@ -651,7 +651,8 @@ static int alloc_accounts(struct nsgate_limit *limit)
 			       GFP_KERNEL);
 	if (!limit->pools)
 		return -ENOMEM;
-	accounts = alloc_percpu(struct nsgate_limit_cpu);
+	accounts = alloc_percpu_gfp(struct nsgate_limit_cpu,
+				    GFP_KERNEL | __GFP_NOWARN);
 	if (!accounts) {
 		kfree(limit->pools);
 		limit->pools = NULL;

@@ -13,7 +13,9 @@ struct nsgate_meter __percpu *nsgate_meter_alloc(void)
 	struct nsgate_meter __percpu *meter;
 	int cpu;
 
-	meter = alloc_percpu_gfp(struct nsgate_meter, GFP_KERNEL_ACCOUNT);
+	/* Who asked is told, and so is the log, by one line instead of traces. */
+	meter = alloc_percpu_gfp(struct nsgate_meter,
+				 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!meter)
 		return NULL;
 	for_each_possible_cpu(cpu)
