@@ -231,11 +231,22 @@ check_logged()
 	check_equal "what is logged" "${expected%$'\n'}" "$("$here/nflog.py" "$tmp/nflog")"
 }
 
-# All of these are for v0, from p0.
+sees_egress()
+{
+	grep -qw '^hooks .*egress' "$HOST_VIEW/$(ns_inode "$one")/state"
+}
+
+# All of these are for v0, from p0. Without a hook at egress, frames that a packet socket
+# sends aren't seen.
 frames_are_decoded()
 {
-	local macs=020000090101020000090102 mark
+	local macs=020000090101020000090102 mark ways=1
 	local packets=("ipv4:$udp4" "ipv6:$udp6" "arp:$arp" "ipv4:$udp4")
+
+	if sees_egress; then
+		ways=2
+		packets+=("${packets[@]}")
+	fi
 
 	capture
 	gate "drop log 7"
@@ -245,9 +256,9 @@ frames_are_decoded()
 	end_capture
 	check_equal "in the kernel's log" "" "$(log_since "$mark")"
 	gate accept
-	check_logged "${packets[@]}" "${packets[@]}"
-	check_equal "tcpdump, IPv4" 4 "$(grep -c "IP 10.9.1.2.9 > 10.9.1.1.9: UDP" "$tmp/packets")"
-	check_equal "tcpdump, IPv6" 2 "$(grep -c "IP6 fd09:1::2.9 > fd09:1::1.9: UDP" "$tmp/packets")"
+	check_logged "${packets[@]}"
+	check_equal "tcpdump, IPv4" $((2 * ways)) "$(grep -c "IP 10.9.1.2.9 > 10.9.1.1.9: UDP" "$tmp/packets")"
+	check_equal "tcpdump, IPv6" $ways "$(grep -c "IP6 fd09:1::2.9 > fd09:1::1.9: UDP" "$tmp/packets")"
 	check_equal "unlogged" 0 "$(key unlogged)"
 	log_test "frames are logged from the network header on"
 }
@@ -258,6 +269,10 @@ lies_are_logged_as_they_are()
 {
 	local macs=020000090101020000090102
 
+	if ! sees_egress; then
+		log_test_skip "frames that claim to be something else" "this kernel has no egress hook"
+		return
+	fi
 	capture
 	gate "drop log 7"
 	send "$one" v0 "0806:${macs}0800$udp4" "0800:${macs}86dd$udp6" "86dd:${macs}0806$arp" \
