@@ -29,6 +29,7 @@ typedef uint64_t u64;
 #define U64_MAX UINT64_MAX
 #define GFP_KERNEL 0
 #define GFP_KERNEL_ACCOUNT 0
+#define __GFP_NOWARN 0
 
 #define __percpu
 #define __rcu
@@ -99,7 +100,7 @@ extern u64 clock_ns;
 #define for_each_possible_cpu(cpu) for ((cpu) = 0; (cpu) < nr_cpus; (cpu)++)
 #define per_cpu_ptr(p, cpu) (&(p)[cpu])
 #define this_cpu_ptr(p) per_cpu_ptr(p, this_cpu)
-#define alloc_percpu(type) ((type *)calloc(CPUS_MAX, sizeof(type)))
+#define alloc_percpu_gfp(type, gfp) ((type *)calloc(CPUS_MAX, sizeof(type)))
 #define free_percpu(p) free(p)
 #define ktime_get_ns() READ_ONCE(clock_ns)
 #define jiffies ((unsigned long)(ktime_get_ns() / (NSEC_PER_SEC / HZ)))
