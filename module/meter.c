@@ -13,7 +13,7 @@ struct nsgate_meter __percpu *nsgate_meter_alloc(void)
 	struct nsgate_meter __percpu *meter;
 	int cpu;
 
-	/* Who asked is told, and so is the log, by one line instead of traces. */
+	/* A bind that fails is told by an error and by one line in the log. */
 	meter = alloc_percpu_gfp(struct nsgate_meter,
 				 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!meter)

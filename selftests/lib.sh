@@ -10,7 +10,8 @@
 # it tests with log_test. A command that fails where none is expected to fail
 # ends the test, as a failure. The verdict is what the script exits with, and
 # is found after all was cleaned up and nothing of us was left. What at_end does,
-# if the test has such a function, is part of that.
+# if the test has such a function, is part of that. A test whose jobs get too little
+# CPU time to end has a function give_time, which changes that.
 #
 # Its parts are lib_ns.sh for namespaces, lib_nsgate.sh for the module and its
 # files, lib_figures.sh for figures that are compared, and lib_kernel.sh for the

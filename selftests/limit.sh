@@ -271,7 +271,7 @@ charged_is_passed()
 	(($(key out_used) == $(received) - $1))
 }
 
-# While each CPU sends, and somebody reads.
+# Each CPU sends, and another process reads, while the limit is written again and again.
 rewrites_lose_no_charge()
 {
 	local i before said cpu pids=()

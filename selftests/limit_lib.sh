@@ -165,9 +165,10 @@ has_grown()
 	(($($1) > $2))
 }
 
-# sample COUNTER SECONDS SPENT: looks at a counter, from now on until so many seconds
-# after so much more than now has passed; lines of when a look began and ended, in
-# microseconds, and what it said, in $tmp/samples. Of those before anything passed, the last.
+# sample COUNTER SECONDS SPENT: looks at a counter again and again. When it has grown by
+# SPENT, it goes on for so many seconds. Writes a line for each look to $tmp/samples: when
+# it began and ended, in microseconds, and what the counter said. Of the lines before
+# anything passed only the last is kept.
 sample()
 {
 	local begun end first value line before='' spent='' never
@@ -190,14 +191,14 @@ sample()
 			spent=yes
 			end=$(($(now) + $2 * 1000000))
 		fi
-		# Without another program, which would have to be loaded.
+		# sleep would be a program, which takes time to load.
 		read -rt "$pause" -u "$never" _ || :
 	done >"$tmp/samples"
 	exec {never}>&-
 }
 
-# passed_rate FROM TO COUNTER [BURST]: the rate that a flood gets, in bytes per second
-# over some seconds after a burst was spent.
+# passed_rate FROM TO COUNTER [BURST]: the rate that a flood gets, in bytes per second,
+# over some seconds after so many bytes have passed.
 passed_rate()
 {
 	local spent=$((${4:-65536} + 4 * frame))

@@ -9,10 +9,10 @@
 #
 #   scripts/vm/vm --icount -- selftests/limit_rates.sh
 #
-# What counts is what the other end's IP received, behind all that limits. All rates of
-# docs/performance.md take half an hour. The largest take a processor that copies memory by
-# words, not by bytes, and a kernel that doesn't clear what it allocates, or sending takes too
-# many instructions:
+# Measured is what the IP layer of the other end received, after everything that limits.
+# All rates of docs/performance.md take half an hour. The largest need a processor that
+# copies memory by words, not by bytes, and a kernel that doesn't clear what it allocates:
+# else sending takes too many instructions.
 #
 #   scripts/vm/vm --icount --timeout 3600 \
 #       --qemu '-cpu max,-erms,-fsrm' --append ' init_on_alloc=0' \
@@ -116,7 +116,8 @@ passed()
 	echo $((packets * charged))
 }
 
-# flooded out|in CHARGED SPENT: the rate that a flood gets after so much
+# flooded out|in CHARGED SPENT: the rate that a flood gets after SPENT bytes have passed, if
+# each packet is charged CHARGED bytes
 flooded()
 {
 	local charged=$2 receiver=$resident
@@ -161,8 +162,8 @@ spent_by()
 	echo $((spent + spent / 10))
 }
 
-# Others charge what they see from the network header on. The burst of nft limit is a
-# second of the rate larger than it is told.
+# tc and nft charge a packet from its network header on. nft limit has a burst that is
+# larger than what it is told, by what the rate gives in a second.
 check_flood()
 {
 	local way=$1 rate=$2 burst got free spent more header=14

@@ -8,7 +8,8 @@
 #
 #     scripts/check/check-kernels -a vmalloc=24M -t space_ends.sh 6.1-686-pae
 #
-# Namespaces take some of it, too: there are as many as leave less than their targets need.
+# Namespaces take some of it, too. The test makes so many of them that what is left is
+# less than their targets need.
 #
 #   ns        namespaces of many.py, each by itself
 #   +-----+  +-----+  +-----+
@@ -101,7 +102,7 @@ bind_fails()
 	grep -q "Cannot allocate memory" "$tmp/error" || check_err 1 "not ENOMEM but: $(<"$tmp/error")"
 	check_equal "the log" "nsgate: inode: net:[$failed_inode] can't be bound: error -12" \
 		"$(log_since "$mark" | grep -v ' bound to net:' | sed 's/^\[[^]]*\] //')"
-	log_test "who finds no room gets ENOMEM, and one line is logged"
+	log_test "a bind that finds no room fails with ENOMEM, and one line is logged"
 }
 
 others_are_kept()

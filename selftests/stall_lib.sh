@@ -53,13 +53,14 @@ setup_starving()
 	take_time
 }
 
-# From who is in the control group.
+# Leaves next to no CPU time to the processes of the control group.
 take_time()
 {
 	echo 1000 1000000 >"$cgroup/cpu.max"
 }
 
-# Who is to end needs it: end_jobs() calls this, too.
+# Before these processes are waited for, as their end takes time, too. end_jobs() calls
+# this as well.
 give_time()
 {
 	[[ ! $cgroup ]] || echo max >"$cgroup/cpu.max"

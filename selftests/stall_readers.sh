@@ -108,8 +108,8 @@ starve()
 	done
 }
 
-# With the CPU time that it takes. Who has begun to exit, as a file was released, can't
-# be moved to another cgroup.
+# They get the CPU time that their end takes. A process that has begun to exit, because
+# the file that it read was released, can't be moved to another cgroup.
 end_culprits()
 {
 	local pid

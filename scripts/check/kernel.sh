@@ -83,7 +83,8 @@ run_tests()
 	fi
 	make_image "$tmp/$KVER"
 	"${userland[@]}" scripts/vm/vm "${options[@]}" --root "$tmp/$KVER/image" --kernel "$KIMAGE" \
-		--modules "$KMODULES" --cpus "$cpus" --env NSGATE_KO="$PWD/$out/nsgate.ko" --timeout 1500 --append "$append" -- \
+		--modules "$KMODULES" --cpus "$cpus" --append "$append" --timeout 1500 \
+		--env NSGATE_KO="$PWD/$out/nsgate.ko" -- \
 		selftests/run "${tests[@]}"
 }
 
